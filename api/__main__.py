@@ -1,0 +1,34 @@
+"""`python -m api`: the API in the foreground, until SIGTERM."""
+
+import sys
+
+import uvicorn
+
+import logs
+from api.app import create_app
+from isp.encryption import EncryptionError
+from settings import Settings, SettingsError
+
+
+def main() -> None:
+    try:
+        settings = Settings.load()
+        settings.database_dsn("api")
+        settings.redis_dsn()
+        app = create_app(settings)
+    except (SettingsError, EncryptionError) as error:
+        sys.exit(f"api: {error}")
+    logs.configure(settings)
+    uvicorn.run(
+        app,
+        host=settings.http_bind,
+        port=settings.http_port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+main()

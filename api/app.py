@@ -1,0 +1,64 @@
+"""The API: its one route table, and the application around it."""
+
+from starlette.applications import Starlette
+from starlette.convertors import CONVERTOR_TYPES, Convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from api import health, plans, routers, sessions, subscribers, subscriptions
+from api.endpoint import at
+from api.middleware import RequestLog
+from api.problem import answer_http_exception
+from api.services import lifespan
+from isp.encryption import Keyring
+from settings import Settings
+
+
+class IdConvertor(Convertor[int]):
+    """An id of at most 18 digits, which fits a bigint; a longer one is a path that no route has."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+CONVERTOR_TYPES["id"] = IdConvertor()
+
+ROUTES = [
+    Route("/healthz", health.healthz),
+    Route("/readyz", health.readyz),
+    at("/api/v1/plans", GET=plans.index, POST=plans.create),
+    at("/api/v1/plans/{id:id}", GET=plans.read, PATCH=plans.change, DELETE=plans.archive),
+    at("/api/v1/subscribers", GET=subscribers.index, POST=subscribers.create),
+    at("/api/v1/subscribers/{id:id}", GET=subscribers.read, PATCH=subscribers.change, DELETE=subscribers.archive),
+    at("/api/v1/subscriptions", GET=subscriptions.index, POST=subscriptions.create),
+    at(
+        "/api/v1/subscriptions/{id:id}",
+        GET=subscriptions.read,
+        PATCH=subscriptions.change,
+        DELETE=subscriptions.cancel,
+    ),
+    at("/api/v1/subscriptions/{id:id}/suspend", POST=subscriptions.suspend),
+    at("/api/v1/subscriptions/{id:id}/resume", POST=subscriptions.resume),
+    at("/api/v1/routers", GET=routers.index, POST=routers.create),
+    at("/api/v1/routers/{id:id}", GET=routers.read, PATCH=routers.change, DELETE=routers.remove),
+    at("/api/v1/sessions", GET=sessions.index),
+    at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
+]
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The ASGI application. Connects to nothing before its first request. Raises EncryptionError without keys."""
+    app = Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(RequestLog)],
+        exception_handlers={HTTPException: answer_http_exception},
+        lifespan=lifespan(settings, Keyring.parse(settings.encryption_keys.reveal())),
+    )
+    app.router.redirect_slashes = False
+    return app

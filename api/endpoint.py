@@ -1,0 +1,174 @@
+"""From a request to a handler and back: who, may they, what do they say; then one transaction in one tenant.
+
+A handler is a plain function of a `Call` and, if it takes any, its query or body as a model. It returns what to answer.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from api import auth, body
+from api.problem import Problem, problem_of
+from api.schemas.base import Input, NoQuery, Nothing, Query, validate
+from api.services import Services, services_of
+from db.engine import use_tenant
+from isp.encryption import Keyring
+
+Q = TypeVar("Q", bound=Query)
+B = TypeVar("B", bound=Input)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a handler. `session` sees the caller's tenant only and is committed when the handler returns."""
+
+    tenant_id: int
+    session: Session
+    path: Mapping[str, Any]
+    keyring: Keyring
+    now: datetime
+
+    @property
+    def id(self) -> int:
+        """The {id} of the path."""
+        return int(self.path["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`content` None answers without a body."""
+
+    content: BaseModel | Mapping[str, Any] | None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        if self.content is None:
+            return Response(status_code=self.status, headers=self.headers)
+        content = self.content.model_dump(mode="json") if isinstance(self.content, BaseModel) else self.content
+        return JSONResponse(content, self.status, self.headers)
+
+
+NO_CONTENT = Reply(None, 204)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A handler with what it asks for: roles, and the models of its query and body."""
+
+    roles: frozenset[str]
+    query: type[Query]
+    body: type[Input]
+    handler: Callable[[Call, Query, Input], Reply]
+
+    async def answer(self, request: Request) -> Response:
+        services = services_of(request)
+        identity = await run_in_threadpool(auth.authenticate, services, request)
+        structlog.contextvars.bind_contextvars(tenant_id=identity.tenant_id, admin_id=identity.admin_id)
+        tenant_id = auth.tenant_of(identity, self.roles)
+        content = await body.read(request)
+        return await run_in_threadpool(self._run, services, tenant_id, request, content)
+
+    def _run(self, services: Services, tenant_id: int, request: Request, content: bytes) -> Response:
+        query = validate(self.query, _parameters(request))
+        values = validate(self.body, self._values(request, content))
+        with services.sessions() as session:
+            call = Call(
+                tenant_id=tenant_id,
+                session=use_tenant(session, tenant_id),
+                path=request.path_params,
+                keyring=services.keyring,
+                now=services.clock(),
+            )
+            reply = self.handler(call, query, values)
+            session.commit()
+        return reply.response()
+
+    def _values(self, request: Request, content: bytes) -> Any:
+        if not content and self.body is Nothing:
+            return {}
+        return body.parse(content, request.headers.get("content-type", ""))
+
+
+def endpoint(roles: frozenset[str]) -> Callable[[Callable[[Call], Reply]], Endpoint]:
+    """For a handler that needs nothing but the path."""
+
+    def wrap(handler: Callable[[Call], Reply]) -> Endpoint:
+        return Endpoint(roles, NoQuery, Nothing, lambda call, _query, _body: handler(call))
+
+    return wrap
+
+
+def with_query(roles: frozenset[str], model: type[Q]) -> Callable[[Callable[[Call, Q], Reply]], Endpoint]:
+    """For a handler that takes URL parameters."""
+
+    def wrap(handler: Callable[[Call, Q], Reply]) -> Endpoint:
+        def adapted(call: Call, query: Query, _body: Input) -> Reply:
+            assert isinstance(query, model)
+            return handler(call, query)
+
+        return Endpoint(roles, model, Nothing, adapted)
+
+    return wrap
+
+
+def with_body(roles: frozenset[str], model: type[B]) -> Callable[[Callable[[Call, B], Reply]], Endpoint]:
+    """For a handler that takes a JSON body."""
+
+    def wrap(handler: Callable[[Call, B], Reply]) -> Endpoint:
+        def adapted(call: Call, _query: Query, values: Input) -> Reply:
+            assert isinstance(values, model)
+            return handler(call, values)
+
+        return Endpoint(roles, NoQuery, model, adapted)
+
+    return wrap
+
+
+class Resource:
+    """The endpoints at one path, by method: an ASGI application."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self.endpoints = dict(endpoints)
+        if "GET" in self.endpoints:
+            self.endpoints["HEAD"] = self.endpoints["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._endpoint(request.method).answer(request)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - every failure becomes an answer; problem_of logs those that are ours
+            response = problem_of(error).response()
+        await response(scope, receive, send)
+
+    def _endpoint(self, method: str) -> Endpoint:
+        if method not in self.endpoints:
+            allowed = ", ".join(sorted(self.endpoints))
+            raise Problem(405, "method_not_allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
+        return self.endpoints[method]
+
+
+def at(path: str, **endpoints: Endpoint) -> Route:
+    """A route: `at("/plans", GET=plans.index, POST=plans.create)`."""
+    return Route(path, Resource(endpoints))
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """Raises Problem for a parameter that is given twice."""
+    items = request.query_params.multi_items()
+    parameters = dict(items)
+    if len(parameters) < len(items):
+        raise Problem(422, "invalid", "A parameter is given twice.")
+    return parameters

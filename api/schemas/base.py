@@ -1,0 +1,93 @@
+"""What comes in and goes out, as models: the API's bodies and queries, and the options of the commands."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from db.page import MAX_LIMIT
+from db.refusal import Invalid
+
+M = TypeVar("M", bound=BaseModel)
+
+# Not "1" for 1, not an unknown field, and no input repeated in an error: it may be a password.
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Input(BaseModel):
+    """A request body. Of what it does not know it takes nothing."""
+
+    model_config = _STRICT
+
+
+class Nothing(Input):
+    """The body of a request that has nothing to say."""
+
+
+class Query(BaseModel):
+    """The parameters of a URL, which are all text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class NoQuery(Query):
+    """The URL of a request that takes no parameters."""
+
+
+class ListQuery(Query):
+    """What every list takes beside its `sort` and its filters."""
+
+    limit: int = Field(50, ge=1, le=MAX_LIMIT)
+    cursor: str | None = Field(None, max_length=2_000)
+    sort: str
+
+
+class Output(BaseModel):
+    """An answer. It is made from a row without validation: what is stored can always be read."""
+
+    @classmethod
+    def of(cls, row: object) -> Self:
+        return cls.model_construct(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+def partial(model: type[M], name: str) -> type[M]:
+    """`model` with every field optional: what a PATCH takes. Null is refused where `model` refuses it."""
+    fields: dict[str, Any] = {
+        field: (Annotated[(spec.annotation, *spec.metadata)] if spec.metadata else spec.annotation, None)
+        for field, spec in model.model_fields.items()
+    }
+    return create_model(name, __base__=model, __doc__=f"The fields of a {model.__name__} to be changed.", **fields)
+
+
+def validate(model: type[M], values: object) -> M:
+    """`values` as a model. Raises Invalid for the first thing that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _first(error) from None
+
+
+def given(values: BaseModel) -> dict[str, Any]:
+    """The fields that were given, null included."""
+    return {name: getattr(values, name) for name in type(values).model_fields if name in values.model_fields_set}
+
+
+def values_of(model: BaseModel) -> Mapping[str, Any]:
+    """All fields, those not given as their defaults."""
+    return {name: getattr(model, name) for name in type(model).model_fields}
+
+
+def _first(error: ValidationError) -> Invalid:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(step) for step in problem["loc"]) or None
+    match problem["type"]:
+        case "extra_forbidden":
+            return Invalid("There is no such field.", field=field, code="unknown_field")
+        case "missing":
+            return Invalid("This field is required.", field=field, code="missing")
+        case "value_error":
+            return Invalid(str(problem["ctx"]["error"]), field=field)
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return Invalid("This must be a JSON object.", field=field)
+    return Invalid(re.sub(r"^\w+ should", "It must", problem["msg"]).rstrip(".") + ".", field=field)

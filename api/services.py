@@ -1,0 +1,73 @@
+"""What handlers work with, built once as the application starts and handed down with each request."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypedDict
+
+import redis
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from db import prepare
+from db.engine import make_engine, session_factory
+from isp.encryption import Keyring
+from settings import Settings
+
+POOL_SIZE = 10
+REDIS_TIMEOUT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    engine: Engine
+    sessions: sessionmaker[Session]
+    redis: redis.Redis
+    keyring: Keyring
+    schema_revision: str
+    """What the database must be at."""
+    clock: Callable[[], datetime]
+
+
+class State(TypedDict):
+    """What Starlette carries from the lifespan to each request."""
+
+    services: Services
+
+
+def build(settings: Settings, keyring: Keyring) -> Services:
+    """Connects to nothing yet."""
+    engine = make_engine(settings, "api", pool_size=POOL_SIZE)
+    return Services(
+        engine=engine,
+        sessions=session_factory(engine),
+        redis=redis.Redis.from_url(
+            settings.redis_dsn(), socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+        ),
+        keyring=keyring,
+        schema_revision=prepare.newest_revision(),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def lifespan(settings: Settings, keyring: Keyring) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
+    """Builds the services as the application starts and lets go of their connections as it ends."""
+
+    @asynccontextmanager
+    async def alive(_app: Starlette) -> AsyncIterator[State]:
+        services = build(settings, keyring)
+        try:
+            yield {"services": services}
+        finally:
+            services.engine.dispose()
+            services.redis.close()
+
+    return alive
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.state.services
+    return services

@@ -1,0 +1,25 @@
+"""/api/v1/sessions"""
+
+from uuid import UUID
+
+from api.auth import READERS
+from api.cursor import listing, page_request
+from api.endpoint import Call, Reply, endpoint, with_query
+from api.schemas.session import SessionOut, SessionQuery
+from db import session_list
+from db.session_list import Filters
+
+
+@with_query(READERS, SessionQuery)
+def index(call: Call, query: SessionQuery) -> Reply:
+    """Open and ended ones, newest first."""
+    filters = Filters(
+        open=query.open, subscription_id=query.subscription, router_id=query.router, username=query.username
+    )
+    page = session_list.page(call.session, page_request(query, session_list.SORTS, UUID), filters)
+    return listing(query, page, SessionOut.of)
+
+
+@endpoint(READERS)
+def read(call: Call) -> Reply:
+    return Reply(SessionOut.of(session_list.by_key(call.session, call.path["session_key"])))

@@ -1,0 +1,69 @@
+"""/api/v1/subscriptions"""
+
+from api.auth import CASHIERS, WRITERS
+from api.cursor import listing, page_request
+from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_query
+from api.schemas.base import given, values_of
+from api.schemas.subscription import (
+    SubscriptionChange,
+    SubscriptionCreate,
+    SubscriptionOut,
+    SubscriptionQuery,
+    SubscriptionTerms,
+)
+from db import subscription_life, subscription_list
+from db.subscription_life import NewSubscription
+from db.subscription_list import Filters
+
+
+@with_query(CASHIERS, SubscriptionQuery)
+def index(call: Call, query: SubscriptionQuery) -> Reply:
+    filters = Filters(**query.model_dump(exclude={"limit", "cursor", "sort"}))
+    request = page_request(query, subscription_list.SORTS)
+    page = subscription_list.page(call.session, request, filters, call.now)
+    return listing(query, page, lambda listed: SubscriptionOut.at(listed, call.now))
+
+
+@with_body(WRITERS, SubscriptionCreate)
+def create(call: Call, body: SubscriptionCreate) -> Reply:
+    """A password that was made up is in this answer and in no other."""
+    new = NewSubscription(**values_of(body))
+    created = subscription_life.create(call.session, call.tenant_id, new, call.keyring, call.now)
+    content = _shown(call, created.subscription.id).model_dump(mode="json")
+    if body.password is None:
+        content["password"] = created.password
+    return Reply(content, 201, {"Location": f"/api/v1/subscriptions/{created.subscription.id}"})
+
+
+@endpoint(CASHIERS)
+def read(call: Call) -> Reply:
+    return Reply(_shown(call, call.id))
+
+
+@with_body(WRITERS, SubscriptionChange)
+def change(call: Call, body: SubscriptionTerms) -> Reply:
+    subscription_life.change(call.session, call.id, given(body), call.keyring, call.now)
+    return Reply(_shown(call, call.id))
+
+
+@endpoint(WRITERS)
+def cancel(call: Call) -> Reply:
+    """The record stays; username, address and devices are free for another."""
+    subscription_life.cancel(call.session, call.id, call.now)
+    return NO_CONTENT
+
+
+@endpoint(WRITERS)
+def suspend(call: Call) -> Reply:
+    subscription_life.suspend(call.session, call.id, call.now)
+    return Reply(_shown(call, call.id))
+
+
+@endpoint(WRITERS)
+def resume(call: Call) -> Reply:
+    subscription_life.resume(call.session, call.id, call.now)
+    return Reply(_shown(call, call.id))
+
+
+def _shown(call: Call, subscription_id: int) -> SubscriptionOut:
+    return SubscriptionOut.at(subscription_list.by_id(call.session, subscription_id), call.now)

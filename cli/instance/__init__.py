@@ -1,0 +1,1 @@
+"""The private instance: PostgreSQL, Redis, FreeRADIUS and Kibali's own processes under one supervisor."""

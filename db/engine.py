@@ -1,0 +1,39 @@
+"""Connections: one engine per process and role, and sessions that see one tenant or, where the role may, all."""
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+
+from settings import DatabaseRole, Settings
+
+CONNECT_TIMEOUT_S = 5
+
+
+def make_engine(settings: Settings, role: DatabaseRole, *, pool_size: int = 5) -> Engine:
+    """An engine that connects as `kibali_<role>`; connections that died while idle are replaced unseen."""
+    url = make_url(settings.database_dsn(role)).set(drivername="postgresql+psycopg")
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": f"kibali-{role}"},
+    )
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after their commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def use_tenant(session: Session, tenant_id: int) -> Session:
+    """Confines every transaction of `session` to one tenant: row-level security shows the role kibali_api no other."""
+
+    @event.listens_for(session, "after_begin")
+    def confine(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+        connection.execute(
+            text("SELECT set_config('kibali.tenant_id', :tenant_id, true)"), {"tenant_id": str(tenant_id)}
+        )
+
+    return session

@@ -1,0 +1,29 @@
+"""Events: facts for people and programs that watch, written in the transaction of the fact. Partitioned by month."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Identity, Index, PrimaryKeyConstraint, func
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from db.base import Base, BigInt, Json, String
+
+
+class Event(Base):
+    __tablename__ = "event"
+    __table_args__ = (
+        PrimaryKeyConstraint("id", "created_at"),
+        Index("event_tenant_id_id_idx", "tenant_id", "id"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    tenant_id: Mapped[BigInt | None]
+    type: Mapped[String]
+    data: Mapped[Json]
+
+
+def record(session: Session, type_: str, data: dict[str, Any], tenant_id: int | None) -> None:
+    """Adds an event to the running transaction; a trigger notifies the channel `kibali_event` when it commits."""
+    session.add(Event(type=type_, data=data, tenant_id=tenant_id))

@@ -1,0 +1,125 @@
+"""How one job is run: claimed, kept, ended. Each change names the claim, and changes nothing if that is over."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import CursorResult, Update, func, select, update
+from sqlalchemy.orm import Session
+
+from db import event
+from db.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is ours as long as its row still has this `claim`."""
+
+    job_id: int
+    claim: UUID
+    tenant_id: int | None
+    queue: str
+    task: str
+    args: dict[str, Any]
+    attempt: int
+    """1 for the first try."""
+    max_attempts: int
+
+
+def claim(session: Session, job_id: int, queue: str, lease_s: float) -> Claim | None:
+    """Takes a job of the queue that is pending and due; None if there is none of that id, or someone got there first."""
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, Job.queue == queue, Job.state == "pending", Job.due_at <= func.now())
+        .where(Job.attempts < Job.max_attempts)
+        .values(
+            state="running",
+            claim=uuid4(),
+            lease_until=_from_now(lease_s),
+            attempts=Job.attempts + 1,
+            started_at=func.now(),
+            progress=0,
+        )
+        .returning(
+            Job.id, Job.claim, Job.tenant_id, Job.queue, Job.task, Job.args, Job.attempts, Job.max_attempts
+        )
+    )
+    row = session.execute(statement).one_or_none()
+    return Claim(*row) if row else None
+
+
+def renew(session: Session, claim: Claim, lease_s: float) -> bool:
+    """Whether the job is still ours; if so, for `lease_s` seconds more."""
+    return _changed(session, _ours(claim).values(lease_until=_from_now(lease_s)))
+
+
+def hold(session: Session, claim: Claim) -> bool:
+    """Whether the job is still ours; if so, it stays so until the running transaction ends."""
+    ours = select(Job.id).where(Job.id == claim.job_id, Job.claim == claim.claim, Job.state == "running")
+    return session.scalar(ours.with_for_update()) is not None
+
+
+def report_progress(session: Session, claim: Claim, percent: int) -> bool:
+    """Writes it down and tells the watchers. Whether the job is still ours."""
+    if not _changed(session, _ours(claim).values(progress=percent)):
+        return False
+    data = {"job_id": claim.job_id, "queue": claim.queue, "task": claim.task, "percent": percent}
+    event.record(session, "job.progress", data, claim.tenant_id)
+    return True
+
+
+def succeed(session: Session, claim: Claim) -> bool:
+    """Whether it was still ours to end; if not, nothing that this transaction did may be committed."""
+    end = {"state": "succeeded", "finished_at": func.now(), "progress": 100, "error": None, **_NOBODYS}
+    return _changed(session, _ours(claim).values(end))
+
+
+def try_again(session: Session, claim: Claim, error: str, after_s: float) -> bool:
+    """Puts the job back, due in `after_s` seconds. Whether it was still ours."""
+    again = {"state": "pending", "due_at": _from_now(after_s), "nudged_at": None, "error": error, **_NOBODYS}
+    return _changed(session, _ours(claim).values(again))
+
+
+def fail(session: Session, claim: Claim, error: str) -> bool:
+    """Ends the job as failed and says so in an event. Whether it was still ours."""
+    end = {"state": "failed", "finished_at": func.now(), "error": error, **_NOBODYS}
+    if not _changed(session, _ours(claim).values(end)):
+        return False
+    record_failed(session, claim.job_id, claim.queue, claim.task, error, claim.tenant_id)
+    return True
+
+
+def give_back(session: Session, claim: Claim) -> bool:
+    """As if it had not been claimed: due now, the attempt not counted. Whether it was still ours."""
+    back = {
+        "state": "pending",
+        "due_at": func.now(),
+        "nudged_at": None,
+        "attempts": Job.attempts - 1,
+        "progress": 0,
+        **_NOBODYS,
+    }
+    return _changed(session, _ours(claim).values(back))
+
+
+def record_failed(session: Session, job_id: int, queue: str, task: str, error: str, tenant_id: int | None) -> None:
+    data = {"job_id": job_id, "queue": queue, "task": task, "error": error}
+    event.record(session, "job.failed", data, tenant_id)
+
+
+_NOBODYS = {"claim": None, "lease_until": None}
+
+
+def _ours(claim: Claim) -> Update:
+    return update(Job).where(Job.id == claim.job_id, Job.claim == claim.claim, Job.state == "running")
+
+
+def _from_now(seconds: float) -> Any:
+    return func.now() + timedelta(seconds=seconds)
+
+
+def _changed(session: Session, statement: Update) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1

@@ -1,0 +1,52 @@
+"""Monthly partitions: made ahead of time, dropped when their retention is over."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sqlalchemy import Connection, text
+
+MONTHS_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """A table partitioned by month (UTC); `keep_months` whole months stay readable behind the running one."""
+
+    table: str
+    keep_months: int
+
+
+PARTITIONED = (
+    Partitioned("session_history", keep_months=24),
+    Partitioned("usage_day", keep_months=25),
+    Partitioned("auth_log", keep_months=3),
+    Partitioned("event", keep_months=3),
+)
+
+
+def create_coming(connection: Connection, now: datetime) -> list[str]:
+    """Makes the partitions of the running month and the next; returns the names of the new ones."""
+    made = []
+    for partitioned in PARTITIONED:
+        for ahead in range(MONTHS_AHEAD + 1):
+            month = _month(now, ahead)
+            statement = text("SELECT create_month_partition(:table, :month)")
+            if connection.scalar(statement, {"table": partitioned.table, "month": month}):
+                made.append(f"{partitioned.table}_{month:%Y_%m}")
+    return made
+
+
+def drop_outlived(connection: Connection, now: datetime) -> list[str]:
+    """Drops the partitions that are older than their retention; returns their names."""
+    dropped: list[str] = []
+    for partitioned in PARTITIONED:
+        statement = text("SELECT drop_month_partitions(:table, :before)")
+        before = _month(now, -partitioned.keep_months)
+        dropped += connection.scalars(statement, {"table": partitioned.table, "before": before})
+    return dropped
+
+
+def _month(now: datetime, offset: int) -> date:
+    now = now.astimezone(UTC)
+    year, month = divmod(now.year * 12 + now.month - 1 + offset, 12)
+    return date(year, month + 1, 1)

@@ -1,0 +1,92 @@
+"""Sessions as they are looked at: the hot ones and the history as one list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select, union_all
+from sqlalchemy.orm import Session
+
+from db.page import Page, PageRequest, Position, Sort, in_order
+from db.radius_session import RadiusSession, SessionHistory
+from db.refusal import NotFound
+
+SORTS = {"started_at": Sort(RadiusSession.started_at, datetime)}
+Model = type[RadiusSession] | type[SessionHistory]
+
+COLUMNS = (
+    "session_key",
+    "username",
+    "subscription_id",
+    "router_id",
+    "acct_session_id",
+    "calling_station_id",
+    "framed_ip_address",
+    "started_at",
+    "last_seen_at",
+    "stopped_at",
+    "terminate_cause",
+    "session_time_s",
+    "input_octets",
+    "output_octets",
+    "service",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    open: bool | None = None
+    """True: not known to have ended. False: ended. None: both."""
+    subscription_id: int | None = None
+    router_id: int | None = None
+    username: str | None = None
+    """In any case."""
+
+
+def by_key(session: Session, session_key: UUID) -> Row[Any]:
+    """A row of COLUMNS. Raises NotFound."""
+    parts = [_columns(model).where(model.session_key == session_key) for model in (RadiusSession, SessionHistory)]
+    row = session.execute(union_all(*parts).limit(1)).one_or_none()
+    if row is None:
+        raise NotFound("session")
+    return row
+
+
+def page(session: Session, request: PageRequest, filters: Filters) -> Page[Row[Any]]:
+    """Rows of COLUMNS. One statement, so that a session which is being archived is neither missed nor seen twice."""
+    models: Sequence[Model] = (RadiusSession,) if filters.open else (RadiusSession, SessionHistory)
+    parts = [
+        in_order(
+            _columns(model).where(*_conditions(model, filters)),
+            model.session_key,
+            Sort(model.started_at, datetime),
+            request,
+        ).subquery()
+        for model in models
+    ]
+    both = union_all(*(select(part) for part in parts)).subquery()
+    order = (both.c.sort_value, both.c.sort_id)
+    statement = select(both).order_by(*(column.desc() if request.descending else column.asc() for column in order))
+    rows = session.execute(statement.limit(request.limit + 1)).all()
+    items = list(rows[: request.limit])
+    more = len(rows) > request.limit
+    return Page(items, Position(items[-1].sort_value, items[-1].sort_id) if more else None)
+
+
+def _columns(model: Model) -> Select[Any]:
+    return select(*(getattr(model, name) for name in COLUMNS))
+
+
+def _conditions(model: Model, filters: Filters) -> list[Any]:
+    conditions: list[Any] = []
+    if filters.open is not None:
+        conditions.append(model.stopped_at.is_(None) if filters.open else model.stopped_at.is_not(None))
+    if filters.subscription_id is not None:
+        conditions.append(model.subscription_id == filters.subscription_id)
+    if filters.router_id is not None:
+        conditions.append(model.router_id == filters.router_id)
+    if filters.username is not None:
+        conditions.append(func.lower(model.username) == func.lower(filters.username))
+    return conditions

@@ -1,0 +1,62 @@
+"""Credentials that Kibali makes up: what a subscriber types, what a router is given, what a program presents."""
+
+import re
+import secrets
+from hashlib import sha256
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+# No i l o 0 1: read from a screen or a slip of paper and typed on a phone.
+_EASY = "abcdefghjkmnpqrstuvwxyz23456789"
+_LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_API_TOKEN = re.compile(r"kbl_[A-Za-z0-9_-]{43}")
+_hasher = PasswordHasher()
+
+
+def new_password() -> str:
+    """Eight easy characters, 39 bits: for a login that answers slowly and is logged."""
+    return _draw(_EASY, 8)
+
+
+def new_username() -> str:
+    return _draw(_EASY, 8)
+
+
+def new_admin_password() -> str:
+    return "-".join(_draw(_EASY, 5) for _ in range(4))
+
+
+def new_radius_secret() -> str:
+    """32 letters and digits, which every RouterOS console takes without quoting."""
+    return _draw(_LETTERS_AND_DIGITS, 32)
+
+
+def new_api_token() -> str:
+    """`kbl_` and 43 URL-safe characters that hold 256 random bits."""
+    return "kbl_" + secrets.token_urlsafe(32)
+
+
+def is_api_token(text: str) -> bool:
+    return _API_TOKEN.fullmatch(text) is not None
+
+
+def api_token_hash(token: str) -> bytes:
+    """SHA-256, all that is kept of a token."""
+    return sha256(token.encode()).digest()
+
+
+def hash_admin_password(password: str) -> str:
+    """argon2id in the PHC string format."""
+    return _hasher.hash(password)
+
+
+def verify_admin_password(password_hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _draw(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))

@@ -1,0 +1,110 @@
+"""The log of answered logins: collected in memory, written in the background, never waited for.
+
+Bounded: while PostgreSQL is away the oldest entries give way, and how many were lost is logged.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Thread
+from typing import Any
+
+import psycopg
+
+from radius_module.connection import BoundedConnection, DatabaseAway, Link
+
+MAX_WAITING = 50_000
+MAX_BATCH = 1_000
+FLUSH_S = 0.25
+
+# The tenant is the router's; an entry of a router that is gone by now is left out.
+_INSERT = """
+INSERT INTO auth_log (logged_at, tenant_id, router_id, subscription_id, username, calling_station_id, service,
+                      result, reason, detail)
+SELECT q.logged_at, r.tenant_id, q.router_id, q.subscription_id, q.user_name, q.mac::macaddr, q.service,
+       q.result, q.reason, q.detail::jsonb
+  FROM unnest(%s::timestamptz[], %s::int8[], %s::int8[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+              %s::text[])
+       AS q (logged_at, router_id, subscription_id, user_name, mac, service, result, reason, detail)
+  JOIN router r ON r.id = q.router_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    logged_at: datetime
+    router_id: int
+    subscription_id: int | None
+    user_name: str
+    calling_station_id: str | None
+    service: str
+    result: str
+    """`accept` or `reject`."""
+    reason: str
+    detail: dict[str, Any]
+
+
+class AuthLog:
+    def __init__(self, link: Link, log: Callable[[str], None]) -> None:
+        self._link = link
+        self._log = log
+        self._waiting: deque[Entry] = deque(maxlen=MAX_WAITING)
+        self._lost = 0
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name="auth-log", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Writes what waits, if PostgreSQL takes it now."""
+        self._closing.set()
+        self._thread.join(timeout=3)
+
+    def add(self, entry: Entry) -> None:
+        if len(self._waiting) == MAX_WAITING:
+            self._lost += 1
+        self._waiting.append(entry)
+
+    def _run(self) -> None:
+        while not self._closing.wait(FLUSH_S):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+            try:
+                self._link.use(lambda connection, batch=batch: _insert(connection, batch))  # type: ignore[misc]
+            except DatabaseAway:
+                self._put_back(batch)
+                return
+            except psycopg.Error as error:
+                self._log(f"{len(batch)} entries of the login log were refused by PostgreSQL: {type(error).__name__}")
+        if self._lost:
+            self._log(f"{self._lost} entries of the login log were lost while PostgreSQL was away")
+            self._lost = 0
+
+    def _put_back(self, batch: list[Entry]) -> None:
+        room = MAX_WAITING - len(self._waiting)
+        self._lost += max(0, len(batch) - room)
+        self._waiting.extendleft(reversed(batch[-room:] if room else []))
+
+
+def _insert(connection: BoundedConnection, batch: list[Entry]) -> None:
+    connection.execute(
+        _INSERT,
+        [
+            [entry.logged_at for entry in batch],
+            [entry.router_id for entry in batch],
+            [entry.subscription_id for entry in batch],
+            [entry.user_name for entry in batch],
+            [entry.calling_station_id for entry in batch],
+            [entry.service for entry in batch],
+            [entry.result for entry in batch],
+            [entry.reason for entry in batch],
+            [json.dumps(entry.detail, separators=(",", ":")) for entry in batch],
+        ],
+    )

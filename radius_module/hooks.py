@@ -1,0 +1,146 @@
+"""What FreeRADIUS calls. The only file that imports `radiusd`, which exists inside the server alone.
+
+Return codes, as freeradius/raddb/sites read them: ok, reject; notfound: no answer to give now (a login is not answered,
+a record is spooled); invalid: the packet can not be understood or stored (kept on disk for the operator).
+"""
+
+from datetime import UTC, datetime
+from itertools import count
+from threading import Lock
+
+import radiusd
+
+from isp.reasons import Reason
+from radius_module.auth_log import Entry
+from radius_module.request import MalformedRequest, Pairs, access_request, accounting_request
+from radius_module.service import DatabaseAway, Decision, Overloaded, Service, Unstorable
+from settings import Settings
+
+Lists = dict[str, Pairs | None]
+Reply = tuple[tuple[str, ...], ...]
+
+# Decisions between authorize and post-auth, by number. A request that never gets to post-auth is overwritten in time.
+_DECISIONS_KEPT = 1 << 16
+_decisions: list[tuple[int, Decision] | None] = [None] * _DECISIONS_KEPT
+_numbers = count()
+
+_instances = 0
+_lock = Lock()
+_service: Service
+
+
+def log(line: str) -> None:
+    radiusd.radlog(radiusd.L_INFO, f"kibali: {line}")
+
+
+def instantiate(_config: object) -> int:
+    """Once per instance; all of them share one interpreter and this one service."""
+    global _instances, _service
+    with _lock:
+        if _instances == 0:
+            try:
+                _service = Service(Settings.load(), log)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the server must say it and not start)
+                radiusd.radlog(radiusd.L_ERR, f"kibali: {error}")
+                return -1
+            _service.start()
+        _instances += 1
+    return 0
+
+
+def detach(_config: object) -> int:
+    global _instances
+    with _lock:
+        _instances -= 1
+        if _instances == 0:
+            _service.close()
+    return 0
+
+
+def client(request: Pairs) -> int | tuple[int, Reply, Reply]:
+    """Who sends from this address? FreeRADIUS drops what comes from nobody."""
+    known = _service.routers.client(dict(request).get("Kibali-Source", ""))
+    if known is None:
+        return int(radiusd.RLM_MODULE_NOTFOUND)
+    return (
+        radiusd.RLM_MODULE_OK,
+        (),
+        (
+            ("FreeRADIUS-Client-IP-Address", known.address),
+            ("FreeRADIUS-Client-Secret", known.secret),
+            ("FreeRADIUS-Client-Shortname", str(known.router_id)),
+            ("FreeRADIUS-Client-NAS-Type", "other"),
+            ("FreeRADIUS-Client-Require-MA", known.require_message_authenticator),
+        ),
+    )
+
+
+def authorize(lists: Lists) -> int | tuple[int, Reply, Reply]:
+    try:
+        decision = _service.login(access_request(lists["request"] or ()))
+    except (DatabaseAway, Overloaded):
+        return int(radiusd.RLM_MODULE_NOTFOUND)
+    except MalformedRequest:
+        return int(radiusd.RLM_MODULE_INVALID)
+    if decision is None:
+        return int(radiusd.RLM_MODULE_NOTFOUND)
+    number = next(_numbers)
+    _decisions[number % _DECISIONS_KEPT] = (number, decision)
+    control: list[tuple[str, ...]] = [("Kibali-Decision", str(number)), ("Kibali-Reason", decision.reason.value)]
+    if decision.password is None:
+        if not decision.is_accept:
+            return radiusd.RLM_MODULE_REJECT, (("Reply-Message", decision.message),), tuple(control)
+        control.append(("Auth-Type", ":=", "Accept"))  # in place of what chap set
+    else:
+        control.append(("Cleartext-Password", decision.password))
+        control.append(("Kibali-Password-Reject", decision.wrong_password_message))
+        if not decision.is_accept:
+            control.append(("Kibali-Reject", decision.message))
+    return radiusd.RLM_MODULE_OK, decision.reply, tuple(control)
+
+
+def post_auth(lists: Lists) -> int:
+    """The answer is settled; write down what it was."""
+    control = dict(lists["config"] or ())
+    number = int(control.get("Kibali-Decision", "-1"))
+    kept = _decisions[number % _DECISIONS_KEPT]
+    reason = control.get("Kibali-Reason", Reason.MALFORMED.value)
+    if number >= 0 and kept is not None and kept[0] == number:
+        decision = kept[1]
+        _decisions[number % _DECISIONS_KEPT] = None
+    else:
+        try:
+            decision = Decision(access_request(lists["request"] or ()), Reason.MALFORMED, None, {})
+        except MalformedRequest:
+            return int(radiusd.RLM_MODULE_OK)
+    request = decision.request
+    is_accept = decision.is_accept and reason == decision.reason.value
+    _service.auth_log.add(
+        Entry(
+            logged_at=datetime.now(UTC),
+            router_id=request.router_id,
+            subscription_id=decision.subscription_id,
+            user_name=request.user_name,
+            calling_station_id=request.calling_station_id,
+            service=request.service or "",
+            result="accept" if is_accept else "reject",
+            reason=reason,
+            detail=decision.detail,
+        )
+    )
+    return int(radiusd.RLM_MODULE_OK)
+
+
+def accounting(lists: Lists) -> int:
+    """Ok means committed."""
+    try:
+        record = accounting_request(lists["request"] or (), datetime.now(UTC))
+        if record is not None and not _service.account(record):
+            log(f"a record of router {record.router_id}, which does not exist, was set aside")
+            return int(radiusd.RLM_MODULE_INVALID)
+    except (DatabaseAway, Overloaded):
+        return int(radiusd.RLM_MODULE_NOTFOUND)
+    except (MalformedRequest, Unstorable) as error:
+        log(f"an accounting packet was set aside: {error}")
+        return int(radiusd.RLM_MODULE_INVALID)
+    return int(radiusd.RLM_MODULE_OK)

@@ -1,0 +1,208 @@
+"""Who is logging in: one query for all logins that wait together, and its rows as Accounts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from isp.entitlement import Account, Boost, OpenSession, PlanTerms
+from isp.quota import Limits, Period, Used
+from isp.rate_limit import Burst, Rate
+from isp.subscription import Status, Validity, ValidityFrom, ValidityUnit
+from radius_module.connection import BoundedConnection
+
+# Of a name that was used before, the living subscription; without one, the cancelled one, to say that it is closed.
+# A known device is looked for by its address if no subscription has that name.
+_SELECT = """
+SELECT q.n, t.id, t.language, t.timezone,
+       s.id, s.device_login, s.username, s.service, s.status, s.password_sealed, s.activated_at, s.expires_at,
+       host(s.framed_ip_address), s.delegated_ipv6_prefix::text, s.bind_mac, upper(s.bound_mac::text),
+       p.id, p.service, p.upload_kbps, p.download_kbps,
+       p.burst_upload_kbps, p.burst_download_kbps, p.burst_threshold_upload_kbps, p.burst_threshold_download_kbps,
+       p.burst_time_s, p.priority, p.min_upload_kbps, p.min_download_kbps,
+       p.validity_unit, p.validity_count, p.validity_from, p.grace_hours, p.devices, p.on_device_limit,
+       p.time_limit_s, p.data_limit_bytes, p.upload_limit_bytes, p.download_limit_bytes,
+       p.limit_period, p.limit_reset_day, p.after_limit, p.fair_use_upload_kbps, p.fair_use_download_kbps,
+       p.boost_from, p.boost_until, p.boost_upload_kbps, p.boost_download_kbps,
+       p.idle_timeout_s, p.interim_interval_s, p.framed_pool, p.framed_ipv6_pool, p.delegated_ipv6_pool,
+       p.address_list, p.walled_garden_address_list,
+       u.input_octets - u.validity_input_octets, u.output_octets - u.validity_output_octets,
+       u.session_time_s - u.validity_session_time_s,
+       days.used, open.sessions
+  FROM unnest(%(n)b::int4[], %(router_id)b::int8[], %(user_name)b::text[], %(mac)b::text[])
+       AS q (n, router_id, user_name, mac)
+  JOIN router r ON r.id = q.router_id AND r.removed_at IS NULL
+  JOIN tenant t ON t.id = r.tenant_id
+  LEFT JOIN LATERAL (
+      SELECT found.* FROM (
+          (SELECT false AS device_login, n.* FROM subscription n
+            WHERE n.tenant_id = r.tenant_id AND lower(n.username) = lower(q.user_name)
+            ORDER BY n.status = 'cancelled', n.id DESC LIMIT 1)
+          UNION ALL
+          (SELECT true, n.* FROM device d JOIN subscription n ON n.tenant_id = d.tenant_id AND n.id = d.subscription_id
+            WHERE d.tenant_id = r.tenant_id AND d.mac = q.mac::macaddr)
+      ) found LIMIT 1
+  ) s ON true
+  LEFT JOIN plan p ON p.id = s.plan_id
+  LEFT JOIN usage u ON u.subscription_id = s.id
+  LEFT JOIN LATERAL (
+      SELECT array_agg(ARRAY[(d.day - date '2000-01-01')::int8, d.input_octets, d.output_octets, d.session_time_s])
+             AS used
+        FROM usage_day d
+       WHERE p.limit_period <> 'validity' AND d.subscription_id = s.id
+         AND d.day > (now() AT TIME ZONE t.timezone)::date - 32
+  ) days ON true
+  LEFT JOIN LATERAL (
+      SELECT array_agg(ARRAY[o.session_key::text, upper(o.calling_station_id::text),
+                             extract(epoch FROM o.started_at)::text, extract(epoch FROM o.last_seen_at)::text,
+                             o.interim_interval_s::text]) AS sessions
+        FROM session o WHERE o.subscription_id = s.id AND o.stopped_at IS NULL
+  ) open ON true
+"""
+
+_DAY_ZERO = date(2000, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginQuery:
+    """`mac` is set for a router that asks for a device: then known devices are looked at too."""
+
+    router_id: int
+    user_name: str
+    mac: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The tenant whose router asked and, unless nobody has that name or device, the account."""
+
+    tenant_id: int
+    language: str
+    account: Account | None
+    password_sealed: bytes
+    by_device: bool
+    """The account was found by the device, not by the name."""
+    plan_id: int | None
+    binds_mac: bool
+    """The account takes the first device that logs in."""
+
+
+def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[Found | None]:
+    """An answer for each query, in order; None where the router is not (any more) ours."""
+    found: list[Found | None] = [None] * len(queries)
+    rows = connection.execute(
+        _SELECT,
+        {
+            "n": list(range(len(queries))),
+            "router_id": [query.router_id for query in queries],
+            "user_name": [query.user_name for query in queries],
+            "mac": [query.mac for query in queries],
+        },
+        binary=True,
+    )
+    for row in rows:
+        found[row[0]] = _found(row)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _found(row: Sequence[Any]) -> Found:
+    values = iter(row[1:])
+    take: Callable[[], Any] = values.__next__
+    tenant_id, language, timezone = take(), take(), _zone(take())
+    subscription_id = take()
+    if subscription_id is None:
+        return Found(tenant_id, language, None, b"", False, None, False)
+    by_device, _username, service, status = take(), take(), take(), Status(take())
+    password_sealed, activated_at, expires_at = take(), take(), take()
+    framed_ip_address, delegated_ipv6_prefix, bind_mac, bound_mac = take(), take(), take(), take()
+    plan_id, plan = take(), _plan(take)
+    used = Used(take() or 0, take() or 0, take() or 0)
+    days, sessions = take() or (), take() or ()
+    account = Account(
+        subscription_id=subscription_id,
+        service=service,
+        status=status,
+        plan=plan,
+        timezone=timezone,
+        activated_at=activated_at,
+        expires_at=expires_at,
+        framed_ip_address=framed_ip_address,
+        delegated_ipv6_prefix=delegated_ipv6_prefix,
+        bound_mac=bound_mac,
+        used_in_validity=used,
+        used_by_day=[(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days],
+        open_sessions=[_open_session(columns) for columns in sessions],
+    )
+    return Found(
+        tenant_id, language, account, bytes(password_sealed), by_device, plan_id, bind_mac and bound_mac is None
+    )
+
+
+def _plan(take: Callable[[], Any]) -> PlanTerms:
+    service, upload_kbps, download_kbps = take(), take(), take()
+    burst = _burst(take(), take(), take(), take(), take())
+    priority, minimum = take(), _rate(take(), take())
+    validity = Validity(ValidityUnit(take()), take() or 0)
+    validity_from, grace = ValidityFrom(take()), timedelta(hours=take())
+    devices, drop_oldest = take(), take() == "drop_oldest"
+    time_s, total, upload, download = take(), take(), take(), take()
+    period, reset_day, after_limit = Period(take()), take(), take()
+    fair_use = _rate(take(), take())
+    boost_from, boost_until, boost_rate = take(), take(), _rate(take(), take())
+    return PlanTerms(
+        service=service,
+        rate=Rate(upload_kbps, download_kbps),
+        burst=burst,
+        priority=priority,
+        minimum=minimum,
+        validity=validity,
+        validity_from=validity_from,
+        grace=grace,
+        devices=devices,
+        drop_oldest=drop_oldest,
+        limits=Limits(time_s=time_s, total_octets=total, input_octets=upload, output_octets=download),
+        limit_period=period,
+        limit_reset_day=reset_day,
+        fair_use=fair_use if after_limit == "throttle" else None,
+        boost=Boost(boost_from, boost_until, boost_rate) if boost_rate else None,
+        idle_timeout_s=take(),
+        interim_interval_s=take(),
+        framed_pool=take(),
+        framed_ipv6_pool=take(),
+        delegated_ipv6_pool=take(),
+        address_list=take(),
+        walled_garden_address_list=take(),
+    )
+
+
+def _rate(upload_kbps: int | None, download_kbps: int | None) -> Rate | None:
+    return None if upload_kbps is None or download_kbps is None else Rate(upload_kbps, download_kbps)
+
+
+def _burst(
+    up: int | None, down: int | None, up_at: int | None, down_at: int | None, time_s: int | None
+) -> Burst | None:
+    rate, threshold = _rate(up, down), _rate(up_at, down_at)
+    return Burst(rate, threshold, time_s) if rate and threshold and time_s else None
+
+
+def _open_session(columns: Sequence[str | None]) -> OpenSession:
+    key, mac, started_at, last_seen_at, interval_s = columns
+    assert key is not None
+    assert started_at is not None
+    assert last_seen_at is not None
+    assert interval_s is not None
+    return OpenSession(
+        session_key=key,
+        calling_station_id=mac,
+        started_at=datetime.fromtimestamp(float(started_at), UTC),
+        last_seen_at=datetime.fromtimestamp(float(last_seen_at), UTC),
+        interim_interval_s=int(interval_s),
+    )
