@@ -215,7 +215,7 @@ class Settings:
             path = f"/{database or self.database_name}"
         else:
             url = urlsplit(self.database_url)
-            where = f"{url.hostname or ''}{f':{url.port}' if url.port else ''}"
+            where = url.netloc.rpartition("@")[2]  # as it stands: libpq takes several hosts and [IPv6]
             path, query = f"/{database or self.database_name}", url.query
         if not secret:
             variable = f"{PREFIX}DATABASE_PASSWORD_{role.upper()}"

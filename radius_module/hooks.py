@@ -1,9 +1,10 @@
 """What FreeRADIUS calls. The only file that imports `radiusd`, which exists inside the server alone.
 
-Return codes, as freeradius/raddb/sites read them: ok, reject; notfound: no answer to give now (a login is not answered,
-a record is spooled); invalid: the packet can not be understood or stored (kept on disk for the operator).
+Return codes, as freeradius/raddb/sites read them: ok and reject; notfound: there is no answer to give now; invalid: the
+packet can not be understood or stored (an accounting packet is kept on disk for the operator).
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from threading import Lock
@@ -11,9 +12,10 @@ from threading import Lock
 import radiusd
 
 from isp.reasons import Reason
-from radius_module.auth_log import Entry
+from radius_module.combining import Overloaded
 from radius_module.request import MalformedRequest, Pairs, access_request, accounting_request
-from radius_module.service import DatabaseAway, Decision, Overloaded, Service, Unstorable
+from radius_module.service import Decision, Service, Unanswerable, Unstorable
+from radius_module.spool import SpoolFull
 from settings import Settings
 
 Lists = dict[str, Pairs | None]
@@ -78,12 +80,10 @@ def client(request: Pairs) -> int | tuple[int, Reply, Reply]:
 def authorize(lists: Lists) -> int | tuple[int, Reply, Reply]:
     try:
         decision = _service.login(access_request(lists["request"] or ()))
-    except (DatabaseAway, Overloaded):
+    except (Unanswerable, Overloaded):
         return int(radiusd.RLM_MODULE_NOTFOUND)
     except MalformedRequest:
         return int(radiusd.RLM_MODULE_INVALID)
-    if decision is None:
-        return int(radiusd.RLM_MODULE_NOTFOUND)
     number = next(_numbers)
     _decisions[number % _DECISIONS_KEPT] = (number, decision)
     control: list[tuple[str, ...]] = [("Kibali-Decision", str(number)), ("Kibali-Reason", decision.reason.value)]
@@ -100,45 +100,27 @@ def authorize(lists: Lists) -> int | tuple[int, Reply, Reply]:
 
 
 def post_auth(lists: Lists) -> int:
-    """The answer is settled; write down what it was."""
+    """The answer is settled."""
     control = dict(lists["config"] or ())
     number = int(control.get("Kibali-Decision", "-1"))
-    kept = _decisions[number % _DECISIONS_KEPT]
     reason = control.get("Kibali-Reason", Reason.MALFORMED.value)
-    if number >= 0 and kept is not None and kept[0] == number:
-        decision = kept[1]
+    kept = _decisions[number % _DECISIONS_KEPT]
+    if kept is not None and kept[0] == number:
         _decisions[number % _DECISIONS_KEPT] = None
+        _service.answered(kept[1].request, kept[1], reason)
     else:
-        try:
-            decision = Decision(access_request(lists["request"] or ()), Reason.MALFORMED, None, {})
-        except MalformedRequest:
-            return int(radiusd.RLM_MODULE_OK)
-    request = decision.request
-    is_accept = decision.is_accept and reason == decision.reason.value
-    _service.auth_log.add(
-        Entry(
-            logged_at=datetime.now(UTC),
-            router_id=request.router_id,
-            subscription_id=decision.subscription_id,
-            user_name=request.user_name,
-            calling_station_id=request.calling_station_id,
-            service=request.service or "",
-            result="accept" if is_accept else "reject",
-            reason=reason,
-            detail=decision.detail,
-        )
-    )
+        with suppress(MalformedRequest):
+            _service.answered(access_request(lists["request"] or ()), None, reason)
     return int(radiusd.RLM_MODULE_OK)
 
 
 def accounting(lists: Lists) -> int:
-    """Ok means committed."""
+    """Ok means committed, or safe on the disk."""
     try:
         record = accounting_request(lists["request"] or (), datetime.now(UTC))
-        if record is not None and not _service.account(record):
-            log(f"a record of router {record.router_id}, which does not exist, was set aside")
-            return int(radiusd.RLM_MODULE_INVALID)
-    except (DatabaseAway, Overloaded):
+        if record is not None:
+            _service.account(record)
+    except (SpoolFull, Overloaded):
         return int(radiusd.RLM_MODULE_NOTFOUND)
     except (MalformedRequest, Unstorable) as error:
         log(f"an accounting packet was set aside: {error}")

@@ -63,6 +63,9 @@ SELECT q.n, t.id, t.language, t.timezone,
 """
 
 _DAY_ZERO = date(2000, 1, 1)
+_VOLATILE_COLUMNS = 5
+
+Row = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,9 @@ class Found:
     """The account takes the first device that logs in."""
 
 
-def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[Found | None]:
-    """An answer for each query, in order; None where the router is not (any more) ours."""
-    found: list[Found | None] = [None] * len(queries)
+def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[Row | None]:
+    """A row for each query, in order, for `read`; None where the router is not (any more) ours."""
+    found: list[Row | None] = [None] * len(queries)
     rows = connection.execute(
         _SELECT,
         {
@@ -103,8 +106,13 @@ def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[F
         binary=True,
     )
     for row in rows:
-        found[row[0]] = _found(row)
+        found[row[0]] = row[1:]
     return found
+
+
+def stable(row: Row) -> Row:
+    """What of a row is terms and credentials, not usage and sessions."""
+    return row[:-_VOLATILE_COLUMNS]
 
 
 @lru_cache(maxsize=64)
@@ -112,8 +120,8 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def _found(row: Sequence[Any]) -> Found:
-    values = iter(row[1:])
+def read(row: Row) -> Found:
+    values = iter(row)
     take: Callable[[], Any] = values.__next__
     tenant_id, language, timezone = take(), take(), _zone(take())
     subscription_id = take()

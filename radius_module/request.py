@@ -232,23 +232,16 @@ def _octets(values: dict[str, str], direction: str) -> int:
 
 
 def _event_at(values: dict[str, str], now: datetime) -> datetime:
-    """When it happened: the router's Event-Timestamp if its clock can be believed, else now less Acct-Delay-Time.
-
-    A packet replayed from the spool carries the time it was spooled at as Timestamp.
-    """
-    received_at = now
-    spooled_at = _number(values, "Timestamp", 1 << 33)
-    if spooled_at:
-        received_at = min(now, datetime.fromtimestamp(spooled_at, UTC))
+    """When it happened: the router's Event-Timestamp if its clock can be believed, else now less Acct-Delay-Time."""
     event_timestamp = values.get("Event-Timestamp")
     if event_timestamp:
         try:
             event_at = _parse_date(event_timestamp)
         except ValueError:
             event_at = None
-        if event_at and received_at - OLDEST_EVENT <= event_at <= received_at + NEWEST_EVENT:
+        if event_at and now - OLDEST_EVENT <= event_at <= now + NEWEST_EVENT:
             return event_at
-    return received_at - timedelta(seconds=_number(values, "Acct-Delay-Time", 30 * 86400))
+    return now - timedelta(seconds=_number(values, "Acct-Delay-Time", 30 * 86400))
 
 
 def _parse_date(text: str) -> datetime:

@@ -3,25 +3,30 @@
 hooks.py translates between this and the server; tests call it directly.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 import psycopg
 
 from isp.encryption import EncryptionError, Keyring
-from isp.entitlement import Accept, Attempt, decide
+from isp.entitlement import Accept, Account, Attempt, decide
 from isp.reasons import Reason, sentence
 from isp.reply import attributes
 from isp.session_identity import new_class
 from radius_module.accounting import Record, record
-from radius_module.auth_log import AuthLog
+from radius_module.auth_log import AuthLog, Entry
 from radius_module.combining import Combiner, Overloaded
 from radius_module.connection import DatabaseAway, Link
-from radius_module.logins import Found, LoginQuery, find
+from radius_module.failures import Failures
+from radius_module.last_known import LastKnown
+from radius_module.logins import Found, LoginQuery, Row, find, read, stable
+from radius_module.recent import RecentLogins
 from radius_module.request import AccessRequest
 from radius_module.routers import Routers
+from radius_module.spool import Spool
 from settings import Settings
 
 # No thread of FreeRADIUS waits longer for a packet, whatever happens to PostgreSQL.
@@ -39,6 +44,7 @@ class Decision:
     reason: Reason
     subscription_id: int | None
     detail: dict[str, Any]
+    """The values it rests on, for the log."""
     reply: tuple[tuple[str, str], ...] = ()
     password: str | None = None
     """What the password must be; None where none is asked (a known device) or nothing would help."""
@@ -46,6 +52,10 @@ class Decision:
     message: str = ""
     """The customer's sentence of a reject."""
     wrong_password_message: str = ""
+
+
+class Unanswerable(Exception):
+    """Nothing is known of this login and PostgreSQL is away: no answer, so that another server can be asked."""
 
 
 class Unstorable(Exception):
@@ -67,105 +77,183 @@ class Service:
         self._accounting_link = link("accounting", STATEMENT_DEADLINE_S)
         self._background_link = link("background", BACKGROUND_STATEMENT_DEADLINE_S)
         self._links = (self._logins_link, self._accounting_link, self._background_link)
-        self._logins: Combiner[LoginQuery, Found | None] = Combiner(self._find, max_batch=MAX_BATCH)
+        self._logins: Combiner[LoginQuery, Row | None] = Combiner(self._find, max_batch=MAX_BATCH)
         self._accounting: Combiner[Record, bool | psycopg.Error] = Combiner(self._record, max_batch=MAX_BATCH)
-        self.routers = Routers(self._background_link, keyring, log)
+        self._failures = Failures()
+        self._recent = RecentLogins()
+        self._last_known = LastKnown(settings.var / "spool" / "last_known.sqlite", log)
+        self.routers = Routers(self._background_link, self._last_known, keyring, log)
         self.auth_log = AuthLog(self._background_link, log)
+        self.spool = Spool(settings.var / "spool" / "accounting", self._store_spooled, log)
 
     def start(self) -> None:
+        self._last_known.start()
         for link in self._links:
             link.start()
         self.routers.start()
         self.auth_log.start()
+        self.spool.start()
 
     def close(self) -> None:
+        self.spool.close()
         self.auth_log.close()
         self.routers.close()
+        self._last_known.close()
         for link in self._links:
             link.close()
 
-    def login(self, request: AccessRequest) -> Decision | None:
-        """The decision; None if the router is not ours any more.
+    # Logins
 
-        Raises DatabaseAway or Overloaded: then there is no answer to give.
+    def login(self, request: AccessRequest) -> Decision:
+        """The decision. Raises Unanswerable."""
+        if self._failures.is_blocked(*_who(request), monotonic()):
+            reason = Reason.TOO_MANY_FAILURES
+            return Decision(
+                request, reason, None, {}, message=sentence(reason, self.routers.language_of(request.router_id))
+            )
+        now = datetime.now(UTC)
+        name = self._last_known_name(request)
+        mac = request.calling_station_id if request.is_mac_login else None
+        try:
+            row = self._logins.call(LoginQuery(request.router_id, request.user_name, mac), PACKET_DEADLINE_S)
+        except (DatabaseAway, Overloaded):
+            return self._decide_from_last_known(request, name, now)
+        if row is None:
+            raise Unanswerable("the router is not ours any more")
+        found = read(row)
+        if found.account is None:
+            self._last_known.forget(name)
+        else:
+            self._last_known.remember(name, row, stable(row), now)
+        return self._decide(request, found, now, {})
+
+    def _last_known_name(self, request: AccessRequest) -> str:
+        tenant_id = self.routers.tenant_of(request.router_id)
+        mac = request.calling_station_id if request.is_mac_login else ""
+        return f"login\0{tenant_id}\0{request.user_name.lower()}\0{mac}"
+
+    def _decide_from_last_known(self, request: AccessRequest, name: str, now: datetime) -> Decision:
+        recalled = self._last_known.recall(name, now)
+        if recalled is None:
+            raise Unanswerable("PostgreSQL is away and nothing is known of this login")
+        row, seen_at = recalled
+        return self._decide(request, read(row), now, {"last_known_at": seen_at.isoformat(timespec="seconds")})
+
+    def answered(self, request: AccessRequest, decision: Decision | None, reason: str) -> None:
+        """The answer has gone out: remembers what matters for the next login, and logs it.
+
+        `decision` is None for a request that was refused before it was looked at.
         """
-        query = LoginQuery(
-            request.router_id, request.user_name, request.calling_station_id if request.is_mac_login else None
+        is_accept = decision is not None and decision.is_accept and reason == decision.reason.value
+        now = datetime.now(UTC)
+        if decision is not None and is_accept:
+            self._failures.succeeded(*_who(request))
+            assert decision.subscription_id is not None
+            self._recent.add(decision.subscription_id, request.calling_station_id, now)
+        elif reason in (Reason.WRONG_PASSWORD.value, Reason.UNKNOWN_USER.value):
+            self._failures.failed(*_who(request), monotonic())
+        self.auth_log.add(
+            Entry(
+                logged_at=now,
+                router_id=request.router_id,
+                subscription_id=decision.subscription_id if decision else None,
+                user_name=request.user_name,
+                calling_station_id=request.calling_station_id,
+                service=request.service or "",
+                result="accept" if is_accept else "reject",
+                reason=reason,
+                detail=decision.detail if decision else {},
+            )
         )
-        found = self._logins.call(query, PACKET_DEADLINE_S)
-        if found is None:
-            return None
-        return self._decide(request, found, datetime.now(UTC))
 
-    def account(self, item: Record) -> bool:
-        """Stores a record and commits; False if its router never existed.
-
-        Raises DatabaseAway or Overloaded: then it is to be kept elsewhere; Unstorable: it never can be stored.
-        """
-        stored = self._accounting.call(item, PACKET_DEADLINE_S)
-        if isinstance(stored, psycopg.Error):
-            raise Unstorable(stored.diag.message_primary or type(stored).__name__)
-        return stored
-
-    def _find(self, queries: list[LoginQuery]) -> list[Found | None]:
+    def _find(self, queries: list[LoginQuery]) -> list[Row | None]:
         return self._logins_link.use(lambda connection: find(connection, queries))
 
-    def _record(self, items: list[Record]) -> list[bool | psycopg.Error]:
-        try:
-            return [*self._accounting_link.use(lambda connection: record(connection, items))]
-        except psycopg.Error as error:
-            if len(items) == 1:
-                return [error]
-            # One of them is to blame; the others must not suffer.
-            return [stored for item in items for stored in self._record([item])]
-
-    def _decide(self, request: AccessRequest, found: Found, now: datetime) -> Decision:
+    def _decide(self, request: AccessRequest, found: Found, now: datetime, detail: dict[str, Any]) -> Decision:
         account = found.account
         if account is None:
             reason = Reason.UNKNOWN_DEVICE if request.is_mac_login else Reason.UNKNOWN_USER
-            return Decision(request, reason, None, {}, message=sentence(reason, found.language))
+            return Decision(request, reason, None, detail, message=sentence(reason, found.language))
+        account = self._with_recent_logins(account, now)
         verdict = decide(account, Attempt(request.service, request.calling_station_id, request.router_id), now)
-        detail: dict[str, Any] = {"plan_id": found.plan_id, "open_sessions": len(account.open_sessions)}
+        detail |= {"plan_id": found.plan_id, "open_sessions": len(account.open_sessions)}
         if account.expires_at:
             detail["expires_at"] = account.expires_at.isoformat(timespec="seconds")
         password = None if found.by_device else self._password(account.subscription_id, found.password_sealed)
-        wrong_password = sentence(Reason.WRONG_PASSWORD, found.language)
-        if isinstance(verdict, Accept):
-            reply = (*attributes(verdict, account.service), ("Class", _octets(new_class(account.subscription_id))))
-            detail["rate_limit"] = verdict.rate_limit
-            if verdict.session_timeout_s is not None:
-                detail["session_timeout_s"] = verdict.session_timeout_s
-            return Decision(
-                request,
-                verdict.reason,
-                account.subscription_id,
-                detail,
-                reply=reply,
-                password=password,
-                is_accept=True,
-                wrong_password_message=wrong_password,
-            )
-        return Decision(
+        decision = Decision(
             request,
             verdict.reason,
             account.subscription_id,
             detail,
             password=password,
-            message=sentence(verdict.reason, found.language),
-            wrong_password_message=wrong_password,
+            wrong_password_message=sentence(Reason.WRONG_PASSWORD, found.language),
         )
+        if isinstance(verdict, Accept):
+            detail["rate_limit"] = verdict.rate_limit
+            if verdict.session_timeout_s is not None:
+                detail["session_timeout_s"] = verdict.session_timeout_s
+            radius_class = "0x" + new_class(account.subscription_id).encode().hex()
+            reply = (*attributes(verdict, account.service), ("Class", radius_class))
+            return replace(decision, is_accept=True, reply=reply)
+        return replace(decision, message=sentence(verdict.reason, found.language))
+
+    def _with_recent_logins(self, account: Account, now: datetime) -> Account:
+        sessions = account.open_sessions
+        recent = self._recent.beside(account.subscription_id, sessions, account.plan.interim_interval_s, now)
+        return replace(account, open_sessions=(*sessions, *recent)) if recent else account
 
     def _password(self, subscription_id: int, sealed: bytes) -> str:
         try:
             return self._keyring.open(sealed, f"subscription.password:{subscription_id}")
         except EncryptionError as error:
             self._log(f"a login can not be decided: {error}")
-            raise DatabaseAway("the password can not be read") from None
+            raise Unanswerable("the password can not be read") from None
+
+    # Accounting
+
+    def account(self, item: Record) -> None:
+        """Returns once the record is committed or, while PostgreSQL is away, on the disk.
+
+        Raises SpoolFull or Overloaded (it is not kept: no answer), Unstorable (it never can be stored).
+        """
+        try:
+            stored = self._accounting.call(item, PACKET_DEADLINE_S)
+        except (DatabaseAway, Overloaded):
+            self.spool.add(item)
+            return
+        if isinstance(stored, psycopg.Error):
+            raise Unstorable(stored.diag.message_primary or type(stored).__name__)
+        if not stored:
+            raise Unstorable(f"there is no router {item.router_id}")
+
+    def _record(self, items: list[Record]) -> list[bool | psycopg.Error]:
+        return self._record_on(self._accounting_link, items)
+
+    def _record_on(self, link: Link, items: Sequence[Record]) -> list[bool | psycopg.Error]:
+        try:
+            return [*link.use(lambda connection: record(connection, items))]
+        except psycopg.Error as error:
+            if len(items) == 1:
+                return [error]
+            # One of them is to blame; the others must not suffer.
+            return [stored for item in items for stored in self._record_on(link, [item])]
+
+    def _store_spooled(self, records: Sequence[Record]) -> bool:
+        if not self._accounting_link.is_up:
+            return False
+        try:
+            outcomes = self._record_on(self._background_link, records) if records else []
+        except DatabaseAway:
+            return False
+        for item, stored in zip(records, outcomes, strict=True):
+            if stored is not True:
+                self._log(
+                    f"a spooled record of router {item.router_id} can not be stored: {stored or 'no such router'}"
+                )
+        return True
 
 
-def _octets(text: str) -> str:
-    """As FreeRADIUS reads octets."""
-    return "0x" + text.encode().hex()
-
-
-__all__ = ["DatabaseAway", "Decision", "Overloaded", "Service", "Unstorable"]
+def _who(request: AccessRequest) -> tuple[tuple[int, str] | None, tuple[int, str]]:
+    """The device and the name of a login, at its router."""
+    mac = request.calling_station_id
+    return (request.router_id, mac) if mac else None, (request.router_id, request.user_name.lower())

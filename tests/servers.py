@@ -47,10 +47,10 @@ def kibali_command(*arguments: str, end_signal: str | None = None) -> list[str]:
 
 
 @contextmanager
-def running_part(name: str, environ: Mapping[str, str], settings: Settings) -> Iterator[None]:
-    """PostgreSQL or Redis, without what makes data outlive a power cut, ready for clients."""
+def running_part(name: str, environ: Mapping[str, str], settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """One part; PostgreSQL and Redis without what makes data outlive a power cut, ready for clients."""
     log = settings.var / f"{name}.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             kibali_command("run", name, "--throwaway", end_signal="INT"),
             cwd=CHECKOUT,
@@ -62,7 +62,7 @@ def running_part(name: str, environ: Mapping[str, str], settings: Settings) -> I
         )
     try:
         _wait_until_ready(name, settings, process, log)
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGINT)
         try:
