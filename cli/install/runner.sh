@@ -126,7 +126,8 @@ drop_foreign_caches() {
 run_python() {
     local name
     export PYTHONPATH=$checkout
-    unset PYTHONHOME
+    # Without compiled modules every process of ours would start a second later.
+    unset PYTHONHOME PYTHONDONTWRITEBYTECODE
     if [[ -n $runner ]]; then
         export HOME=$runner_home USER=$runner LOGNAME=$runner
         unset XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_RUNTIME_DIR

@@ -51,6 +51,5 @@ def environment(settings: Settings) -> dict[str, str]:
         "RADDB_INSTANCES": str(settings.radius_instances),
         "RADDB_REJECT_DELAY": str(settings.radius_reject_delay_s),
         "RADDB_PYTHON_PATH": ":".join(dict.fromkeys(map(str, python_path))),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "VIRTUAL_ENV": sys.prefix,
     }
