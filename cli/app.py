@@ -26,6 +26,8 @@ COMMANDS = {
     "subscription": ("cli.subscriptions", "subscription"),
     "router": ("cli.routers", "router"),
     "session": ("cli.sessions", "session"),
+    "queue": ("cli.queues", "queue"),
+    "job": ("cli.jobs", "job"),
     "db": ("cli.database", "db"),
 }
 

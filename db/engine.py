@@ -18,6 +18,7 @@ def make_engine(settings: Settings, role: DatabaseRole, *, pool_size: int = 5) -
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text and traceback go to a log; parameters may be secrets
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": f"kibali-{role}"},
     )
 

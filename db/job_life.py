@@ -28,7 +28,7 @@ class Claim:
 
 
 def claim(session: Session, job_id: int, queue: str, lease_s: float) -> Claim | None:
-    """Takes a job of the queue that is pending and due; None if there is none of that id, or someone got there first."""
+    """Takes a job of the queue that is pending and due; None if it is not, or if someone got there first."""
     statement = (
         update(Job)
         .where(Job.id == job_id, Job.queue == queue, Job.state == "pending", Job.due_at <= func.now())
@@ -42,11 +42,18 @@ def claim(session: Session, job_id: int, queue: str, lease_s: float) -> Claim | 
             progress=0,
         )
         .returning(
-            Job.id, Job.claim, Job.tenant_id, Job.queue, Job.task, Job.args, Job.attempts, Job.max_attempts
+            Job.id.label("job_id"),
+            Job.claim,
+            Job.tenant_id,
+            Job.queue,
+            Job.task,
+            Job.args,
+            Job.attempts.label("attempt"),
+            Job.max_attempts,
         )
     )
-    row = session.execute(statement).one_or_none()
-    return Claim(*row) if row else None
+    row = session.execute(statement.execution_options(synchronize_session=False)).one_or_none()
+    return Claim(**row._mapping) if row else None
 
 
 def renew(session: Session, claim: Claim, lease_s: float) -> bool:

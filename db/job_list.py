@@ -8,7 +8,7 @@ from sqlalchemy import CursorResult, delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db.job import UNFINISHED, Job
+from db.job import UNFINISHED, Job, in_state
 from db.refusal import Conflict, NotFound
 
 STATES = ("pending", "running", "succeeded", "failed", "cancelled")
@@ -28,17 +28,17 @@ class QueueCounts:
 
 def counts_by_queue(session: Session) -> dict[str, QueueCounts]:
     """Queues that have unfinished or failed jobs."""
-    due = (Job.state == "pending") & (Job.due_at <= func.now())
+    due = in_state("pending") & (Job.due_at <= func.now())
     statement = (
         select(
             Job.queue,
             func.count().filter(due),
-            func.count().filter(Job.state == "pending", Job.due_at > func.now()),
-            func.count().filter(Job.state == "running"),
-            func.count().filter(Job.state == "failed"),
+            func.count().filter(in_state("pending"), Job.due_at > func.now()),
+            func.count().filter(in_state("running")),
+            func.count().filter(in_state("failed")),
             func.extract("epoch", func.now() - func.min(Job.due_at).filter(due)),
         )
-        .where(Job.state.in_(("pending", "running", "failed")))
+        .where(in_state("pending", "running", "failed"))
         .group_by(Job.queue)
     )
     return {
@@ -55,7 +55,7 @@ def newest(
     if queue is not None:
         statement = statement.where(Job.queue == queue)
     if states:
-        statement = statement.where(Job.state.in_(states))
+        statement = statement.where(in_state(*states))
     if task is not None:
         statement = statement.where(Job.task == task)
     return list(session.scalars(statement))
@@ -102,7 +102,7 @@ def retry_failed(session: Session, queue: str | None = None) -> int:
 def cancel(session: Session, job_id: int) -> Job:
     """The job, cancelled. One that runs is stopped by its worker within seconds. Raises NotFound, Conflict."""
     end = {"state": "cancelled", "finished_at": func.now(), "claim": None, "lease_until": None}
-    statement = update(Job).where(Job.id == job_id, Job.state.in_(UNFINISHED)).values(end).returning(Job.id)
+    statement = update(Job).where(Job.id == job_id, in_state(*UNFINISHED)).values(end).returning(Job.id)
     cancelled = session.scalar(statement.execution_options(synchronize_session=False))
     job = by_id(session, job_id)
     if cancelled is None:
@@ -113,8 +113,8 @@ def cancel(session: Session, job_id: int) -> Job:
 def prune(session: Session, *, states: Sequence[str], older_than_days: int, limit: int) -> int:
     """Deletes finished jobs, at most `limit`; returns how many."""
     over = Job.finished_at < func.now() - timedelta(days=older_than_days)
-    chosen = select(Job.id).where(Job.state.in_(states), over).limit(limit)
-    statement = delete(Job).where(Job.id.in_(chosen))
+    chosen = select(Job.id).where(in_state(*states), over).limit(limit).cte("chosen")
+    statement = delete(Job).where(Job.id == chosen.c.id)
     return _count(session.execute(statement.execution_options(synchronize_session=False)))
 
 

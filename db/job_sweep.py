@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from db.job import Job
+from db.job import Job, in_state
 from db.job_life import record_failed
 
 
@@ -30,8 +30,7 @@ def take_back_lost(session: Session) -> list[LostJob]:
         UPDATE job
            SET state = CASE WHEN attempts < max_attempts THEN 'pending' ELSE 'failed' END,
                finished_at = CASE WHEN attempts < max_attempts THEN NULL ELSE now() END,
-               error = format('WorkerDied: worker died %s at attempt %s of %s; the log has what it ran into',
-                              CASE attempts WHEN 1 THEN 'once' ELSE attempts || ' times' END, attempts, max_attempts),
+               error = format('WorkerDied: the worker died at attempt %s of %s', attempts, max_attempts),
                claim = NULL, lease_until = NULL, due_at = now(), nudged_at = NULL
          WHERE id IN (SELECT id FROM job WHERE state = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED)
         RETURNING id, queue, task, state, attempts, error, tenant_id""")
@@ -50,8 +49,10 @@ def take_new(session: Session, limit: int) -> dict[str, list[int]]:
 
 def waiting(session: Session, nudged_before_s: float) -> dict[str, int]:
     """Due jobs that were put on Redis at least that long ago and are not claimed yet: queue → how many."""
-    statement = select(Job.queue, func.count()).where(_due(), _nudged_before(nudged_before_s)).group_by(Job.queue)
-    return {queue: count for queue, count in session.execute(statement)}
+    statement = (
+        select(Job.queue, func.count().label("jobs")).where(_due(), _nudged_before(nudged_before_s)).group_by(Job.queue)
+    )
+    return {row.queue: row.jobs for row in session.execute(statement)}
 
 
 def take_forgotten(session: Session, queue: str, nudged_before_s: float, limit: int) -> dict[str, list[int]]:
@@ -84,8 +85,11 @@ def create_periodic(
 
 
 def _mark_nudged(session: Session, which: ColumnElement[bool], order: Any, limit: int) -> dict[str, list[int]]:
-    chosen = select(Job.id).where(_due(), which).order_by(order).limit(limit).with_for_update(skip_locked=True)
-    statement = update(Job).where(Job.id.in_(chosen)).values(nudged_at=func.now()).returning(Job.queue, Job.id, Job.due_at)
+    due = select(Job.id).where(_due(), which).order_by(order).limit(limit).with_for_update(skip_locked=True)
+    chosen = due.cte("chosen")  # as a subquery of IN it might be run once per row, each time with a new LIMIT
+    statement = (
+        update(Job).where(Job.id == chosen.c.id).values(nudged_at=func.now()).returning(Job.queue, Job.id, Job.due_at)
+    )
     rows = session.execute(statement.execution_options(synchronize_session=False)).all()
     return _by_queue((row.queue, row.id) for row in sorted(rows, key=lambda row: (row.due_at, row.id)))
 
@@ -98,7 +102,7 @@ def _by_queue(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
 
 
 def _due() -> ColumnElement[bool]:
-    return (Job.state == "pending") & (Job.due_at <= func.now())
+    return in_state("pending") & (Job.due_at <= func.now())
 
 
 def _nudged_before(seconds: float) -> ColumnElement[bool]:

@@ -13,14 +13,15 @@ class Partitioned:
     """A table partitioned by month (UTC); `keep_months` whole months stay readable behind the running one."""
 
     table: str
+    column: str
     keep_months: int
 
 
 PARTITIONED = (
-    Partitioned("session_history", keep_months=24),
-    Partitioned("usage_day", keep_months=25),
-    Partitioned("auth_log", keep_months=3),
-    Partitioned("event", keep_months=3),
+    Partitioned("session_history", "stopped_at", keep_months=24),
+    Partitioned("usage_day", "day", keep_months=25),
+    Partitioned("auth_log", "logged_at", keep_months=3),
+    Partitioned("event", "created_at", keep_months=3),
 )
 
 
@@ -44,6 +45,18 @@ def drop_outlived(connection: Connection, now: datetime) -> list[str]:
         before = _month(now, -partitioned.keep_months)
         dropped += connection.scalars(statement, {"table": partitioned.table, "before": before})
     return dropped
+
+
+def months_in_default(connection: Connection) -> dict[str, list[str]]:
+    """Table → the months (YYYY-MM, UTC) of the rows in its default partition; tables without such rows are left out."""
+    found = {}
+    for partitioned in PARTITIONED:
+        statement = text(f"""
+            SELECT DISTINCT to_char({partitioned.column} AT TIME ZONE 'UTC', 'YYYY-MM') AS month
+              FROM {partitioned.table}_default ORDER BY month""")  # noqa: S608 - names of our own
+        if months := list(connection.scalars(statement)):
+            found[partitioned.table] = months
+    return found
 
 
 def _month(now: datetime, offset: int) -> date:

@@ -70,6 +70,7 @@ class Plan(Base):
         CheckConstraint("download_limit_bytes > 0", name="download_limit"),
         CheckConstraint("limit_period IN ('validity', 'day', 'week', 'month')", name="limit_period"),
         CheckConstraint("limit_reset_day BETWEEN 1 AND 31", name="limit_reset_day"),
+        CheckConstraint("limit_period <> 'week' OR limit_reset_day <= 7", name="limit_reset_weekday"),
         CheckConstraint("after_limit IN ('stop', 'throttle')", name="after_limit"),
         CheckConstraint(
             "(after_limit = 'throttle') = (num_nonnulls(fair_use_upload_kbps, fair_use_download_kbps) = 2)"
@@ -81,6 +82,7 @@ class Plan(Base):
             "num_nonnulls(boost_from, boost_until, boost_upload_kbps, boost_download_kbps) IN (0, 4)",
             name="boost_is_whole",
         ),
+        CheckConstraint("boost_from <> boost_until", name="boost_times"),
         CheckConstraint("boost_upload_kbps > 0 AND boost_download_kbps > 0", name="boost_speed"),
         CheckConstraint("idle_timeout_s > 0", name="idle_timeout"),
         CheckConstraint("interim_interval_s BETWEEN 60 AND 3600", name="interim_interval"),

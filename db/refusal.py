@@ -74,6 +74,8 @@ _INVALID = {
     "plan_interim_interval_check": ("interim_interval_s", "It must be from 60 to 3600."),
     "plan_limit_period_check": ("limit_period", "It must be validity, day, week or month."),
     "plan_limit_reset_day_check": ("limit_reset_day", "It must be from 1 to 31."),
+    "plan_limit_reset_weekday_check": ("limit_reset_day", "For a week it must be from 1 (Monday) to 7."),
+    "plan_boost_times_check": ("boost_until", "It must differ from boost_from."),
     "plan_minimum_is_whole_check": (
         "min_upload_kbps",
         "A minimum needs min_upload_kbps and min_download_kbps, or neither.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from db import tenant
@@ -220,11 +220,10 @@ def _set_macs(session: Session, subscription: Subscription, macs: Sequence[str])
         raise Conflict(
             f"{other.mac.upper()} belongs to subscription {other.subscription_id}.", code="taken", field="macs"
         )
-    held = {
-        device.mac.upper(): device
-        for device in session.scalars(select(Device).where(Device.subscription_id == subscription.id))
-    }
-    for mac in held.keys() - wanted:
-        session.delete(held[mac])
-    for mac in sorted(wanted - held.keys()):  # one order for all, so that two requests can not lock each other out
-        session.add(Device(tenant_id=subscription.tenant_id, mac=mac, subscription_id=subscription.id))
+    mine = Device.subscription_id == subscription.id
+    held = {mac.upper() for mac in session.scalars(select(Device.mac).where(mine))}
+    session.execute(delete(Device).where(mine, Device.mac.in_(held - wanted)))
+    new = sorted(wanted - held)  # one order for all, so that two requests can not lock each other out
+    if new:
+        row = {"tenant_id": subscription.tenant_id, "subscription_id": subscription.id}
+        session.execute(insert(Device), [{**row, "mac": mac} for mac in new])

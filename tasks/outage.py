@@ -1,6 +1,10 @@
 """One line in the log when something goes away, one when it is back; not one per attempt."""
 
 import structlog
+from sqlalchemy import exc
+
+# What SQLAlchemy raises while PostgreSQL does not answer; other errors are faults of a statement.
+POSTGRES_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
 log = structlog.get_logger(__name__)
 

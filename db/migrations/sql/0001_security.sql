@@ -27,7 +27,9 @@ GRANT SELECT ON alembic_version TO kibali_platform, kibali_api, kibali_worker, k
 -- FreeRADIUS: reads what decides a login, writes sessions, usage, its log, and what a first login fixes.
 GRANT SELECT ON tenant, plan, subscription, device, router, session, session_history, usage, usage_day TO kibali_radius;
 GRANT INSERT, UPDATE ON session, usage, usage_day TO kibali_radius;
-GRANT DELETE ON session_history TO kibali_radius;  -- a session that turns out to be alive goes back to the hot table
+-- A closed session with a late packet goes back to the hot table; one whose id was taken again goes to the history.
+GRANT DELETE ON session, session_history TO kibali_radius;
+GRANT INSERT ON session_history TO kibali_radius;
 GRANT INSERT ON auth_log, event TO kibali_radius;
 GRANT UPDATE (activated_at, expires_at, bound_mac, updated_at) ON subscription TO kibali_radius;
 

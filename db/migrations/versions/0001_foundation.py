@@ -325,7 +325,8 @@ def create_tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "(after_limit = 'throttle') = (num_nonnulls(fair_use_upload_kbps, fair_use_download_kbps) = 2) AND num_nonnulls(fair_use_upload_kbps, fair_use_download_kbps) IN (0, 2)",
+            "(after_limit = 'throttle') = (num_nonnulls(fair_use_upload_kbps, fair_use_download_kbps) = 2)"
+            " AND num_nonnulls(fair_use_upload_kbps, fair_use_download_kbps) IN (0, 2)",
             name=op.f("plan_fair_use_with_throttle_check"),
         ),
         sa.CheckConstraint(
@@ -364,6 +365,9 @@ def create_tables() -> None:
         sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name=op.f("plan_name_check")),
         sa.CheckConstraint("limit_reset_day BETWEEN 1 AND 31", name=op.f("plan_limit_reset_day_check")),
         sa.CheckConstraint(
+            "limit_period <> 'week' OR limit_reset_day <= 7", name=op.f("plan_limit_reset_weekday_check")
+        ),
+        sa.CheckConstraint(
             "min_upload_kbps <= upload_kbps AND min_download_kbps <= download_kbps",
             name=op.f("plan_minimum_speed_check"),
         ),
@@ -371,8 +375,10 @@ def create_tables() -> None:
             "num_nonnulls(boost_from, boost_until, boost_upload_kbps, boost_download_kbps) IN (0, 4)",
             name=op.f("plan_boost_is_whole_check"),
         ),
+        sa.CheckConstraint("boost_from <> boost_until", name=op.f("plan_boost_times_check")),
         sa.CheckConstraint(
-            "num_nonnulls(burst_upload_kbps, burst_download_kbps, burst_threshold_upload_kbps, burst_threshold_download_kbps, burst_time_s) IN (0, 5)",
+            "num_nonnulls(burst_upload_kbps, burst_download_kbps, burst_threshold_upload_kbps,"
+            " burst_threshold_download_kbps, burst_time_s) IN (0, 5)",
             name=op.f("plan_burst_is_whole_check"),
         ),
         sa.CheckConstraint(
@@ -416,7 +422,8 @@ def create_tables() -> None:
             "require_message_authenticator IN ('auto', 'yes', 'no')", name=op.f("router_message_authenticator_check")
         ),
         sa.CheckConstraint(
-            "status IN ('pending', 'probing', 'online', 'provisioning', 'active', 'connection_failed', 'failed', 'offline')",
+            "status IN ('pending', 'probing', 'online', 'provisioning', 'active',"
+            " 'connection_failed', 'failed', 'offline')",
             name=op.f("router_status_check"),
         ),
         sa.CheckConstraint("coa_port BETWEEN 1 AND 65535", name=op.f("router_coa_port_check")),

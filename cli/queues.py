@@ -1,0 +1,75 @@
+"""`kibali queue`"""
+
+from dataclasses import asdict
+
+import click
+
+from cli.desk import at_platform
+from cli.failure import Failure
+from cli.jobs import FAILED_COLUMNS, job_row
+from cli.options import json_option, pass_settings
+from cli.output import print_json, print_rows
+from db import job_list
+from db.job_list import QueueCounts
+from settings import Settings
+from tasks.queues import BY_NAME, QUEUES
+
+COLUMNS = ("queue", "workers", "limit_s", "due", "later", "running", "failed", "oldest_due_s")
+queue_argument = click.argument("queue_name", metavar="[QUEUE]", required=False, type=click.Choice(list(BY_NAME)))
+
+
+@click.group()
+def queue() -> None:
+    """The queues of jobs: what waits, what runs, what failed."""
+
+
+@queue.command("list")
+@json_option
+@pass_settings
+def list_queues(settings: Settings, as_json: bool) -> None:
+    """Every queue and its jobs: due now, due later, running, failed."""
+    with at_platform(settings) as session:
+        counts = job_list.counts_by_queue(session)
+    rows = [
+        {"queue": each.name, "workers": each.workers, "limit_s": each.limit_s}
+        | asdict(counts.pop(each.name, QueueCounts()))
+        for each in QUEUES
+    ]
+    # Of a queue that a version before this one had.
+    rows += [{"queue": name, "workers": 0, "limit_s": None} | asdict(left) for name, left in counts.items()]
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@queue.command()
+@queue_argument
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, newest first.")
+@json_option
+@pass_settings
+def failed(settings: Settings, queue_name: str | None, limit: int, as_json: bool) -> None:
+    """Failed jobs of QUEUE, or of all queues, newest first."""
+    with at_platform(settings) as session:
+        found = job_list.newest(session, queue=queue_name, states=("failed",), limit=limit)
+        rows = [job_row(job) for job in found]
+    print_rows(rows, FAILED_COLUMNS, as_json=as_json)
+
+
+@queue.command()
+@queue_argument
+@click.option("--all", "all_queues", is_flag=True, help="Of every queue.")
+@json_option
+@pass_settings
+def retry(settings: Settings, queue_name: str | None, all_queues: bool, as_json: bool) -> None:
+    """Tries the failed jobs of QUEUE again. `kibali job retry ID` does it for one."""
+    if (queue_name is None) != all_queues:
+        raise click.UsageError("name one QUEUE, or say --all.")
+    with at_platform(settings) as session:
+        retried = job_list.retry_failed(session, queue_name)
+        left = job_list.counts_by_queue(session)
+    still_failed = sum(counts.failed for name, counts in left.items() if queue_name in (None, name))
+    if as_json:
+        print_json({"retried": retried, "still_failed": still_failed})
+        return
+    if not retried and not still_failed:
+        raise Failure("no job has failed there.")
+    stay = f"; {still_failed} stay failed, because newer jobs do the same" if still_failed else ""
+    click.echo(f"{retried} will be tried again{stay}")

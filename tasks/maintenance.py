@@ -1,0 +1,70 @@
+"""Housekeeping of the database: partitions, closed sessions, old jobs."""
+
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db import job_list, partitions, session_archive, session_ghosts
+from tasks.queues import MAINTENANCE
+from tasks.registry import task
+from tasks.running_job import RunningJob
+
+BATCH = 5_000
+# Accounting waits while closed sessions are moved, so it is a few at a time.
+ARCHIVE_BATCH = 500
+# Making or dropping a partition locks its table; logins and accounting must not queue up behind that.
+_LOCK_TIMEOUT_S = 2
+SUCCEEDED_JOBS_DAYS = 7
+FAILED_JOBS_DAYS = 90
+
+log = structlog.get_logger(__name__)
+
+
+@task(queue=MAINTENANCE)
+def maintain_partitions(session: Session, job: RunningJob) -> None:
+    """Makes the partitions of the coming months, drops those that are outlived, warns of rows that fit in none."""
+    now = datetime.now(UTC)
+    _limit_lock_waits(session)
+    made = partitions.create_coming(session.connection(), now)
+    job.commit_step(session)
+    _limit_lock_waits(session)
+    dropped = partitions.drop_outlived(session.connection(), now)
+    job.commit_step(session)
+    if made or dropped:
+        log.info("partitions", made=made, dropped=dropped)
+    for table, months in partitions.months_in_default(session.connection()).items():
+        log.warning("rows lie outside the prepared months: is a clock wrong?", table=table, months=months)
+
+
+@task(queue=MAINTENANCE)
+def close_ghosts(session: Session, job: RunningJob) -> None:
+    """Ends sessions that have been silent for three intervals, at their last known time."""
+    closed = BATCH
+    while closed == BATCH:
+        closed = session_ghosts.close(session, limit=BATCH)
+        job.commit_step(session)
+
+
+@task(queue=MAINTENANCE)
+def archive_sessions(session: Session, job: RunningJob) -> None:
+    """Moves sessions that stopped more than an hour ago from the hot table to the history."""
+    moved = ARCHIVE_BATCH
+    while moved == ARCHIVE_BATCH:
+        moved = session_archive.archive(session, limit=ARCHIVE_BATCH)
+        job.commit_step(session)
+
+
+@task(queue=MAINTENANCE)
+def prune_jobs(session: Session, job: RunningJob) -> None:
+    """Deletes the rows of jobs that ended long ago."""
+    for states, days in ((("succeeded", "cancelled"), SUCCEEDED_JOBS_DAYS), (("failed",), FAILED_JOBS_DAYS)):
+        deleted = BATCH
+        while deleted == BATCH:
+            deleted = job_list.prune(session, states=states, older_than_days=days, limit=BATCH)
+            job.commit_step(session)
+
+
+def _limit_lock_waits(session: Session) -> None:
+    session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'"))

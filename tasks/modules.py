@@ -1,0 +1,10 @@
+"""The modules that hold tasks. A worker imports all of them before it forks, so that its processes share the memory."""
+
+import importlib
+
+TASK_MODULES = ("tasks.maintenance",)
+
+
+def import_tasks() -> None:
+    for module in TASK_MODULES:
+        importlib.import_module(module)

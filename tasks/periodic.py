@@ -1,0 +1,25 @@
+"""What runs again and again. The sweep creates a job of each row when the last one is `every_s` seconds old."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """A run that is still unfinished when the next is due stands in for it: none overlaps itself."""
+
+    name: str
+    function: Callable[..., None]
+    every_s: int
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+PERIODIC = (
+    Periodic("maintain-partitions", maintain_partitions, every_s=3600),
+    Periodic("close-ghosts", close_ghosts, every_s=60),
+    Periodic("archive-sessions", archive_sessions, every_s=300),
+    Periodic("prune-jobs", prune_jobs, every_s=3600),
+)
