@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.applications import Starlette
@@ -45,7 +47,10 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         engine=engine,
         sessions=session_factory(engine),
         redis=redis.Redis.from_url(
-            settings.redis_dsn(), socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S
+            settings.redis_dsn(),
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # a request waits REDIS_TIMEOUT_S at most
         ),
         keyring=keyring,
         schema_revision=prepare.newest_revision(),
