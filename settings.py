@@ -111,7 +111,7 @@ class Settings:
     http_bind: str = _setting("127.0.0.1", _address, "Address the API listens on.")
     http_port: int = _setting("8080", _port, "TCP port of the API.")
 
-    radius_bind: str = _setting("0.0.0.0", _address, "Address FreeRADIUS listens on for routers.")
+    radius_bind: str = _setting("0.0.0.0", _address, "Address FreeRADIUS listens on for routers.")  # noqa: S104
     radius_auth_port: int = _setting("1812", _port, "UDP port for Access-Requests.")
     radius_acct_port: int = _setting("1813", _port, "UDP port for Accounting-Requests.")
     radius_status_port: int = _setting("18121", _port, "UDP port for Status-Server, on loopback only.")
@@ -172,11 +172,11 @@ class Settings:
 
     @property
     def run_dir(self) -> Path:
-        """Directory of sockets and pid files. Socket paths hold 107 bytes, so a deep `var` gets a short one elsewhere."""
+        """Directory of sockets and pid files. Socket paths hold 107 bytes: a deep `var` gets a short one elsewhere."""
         inside = self.var / "run"
         if len(os.fsencode(inside)) <= 80:
             return inside
-        return Path("/tmp") / f"kibali-{os.getuid()}-{sha256(os.fsencode(self.var)).hexdigest()[:12]}"
+        return Path("/tmp") / f"kibali-{os.getuid()}-{sha256(os.fsencode(self.var)).hexdigest()[:12]}"  # noqa: S108
 
     @property
     def secrets_file(self) -> Path:
@@ -196,7 +196,7 @@ class Settings:
         return urlsplit(self.database_url).path.strip("/") or "kibali"
 
     def database_admin_dsn(self, database: str = "postgres") -> str:
-        """A libpq URL that may create roles and databases: the private instance's superuser, or the configured URL's."""
+        """A libpq URL that may create roles and databases: of the private superuser, or the configured one."""
         if self.owns_postgres:
             return (
                 f"postgresql://postgres@/{database}?host={quote(str(self.run_dir), safe='')}&port={self.postgres_port}"

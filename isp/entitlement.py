@@ -161,16 +161,11 @@ def decide(account: Account, attempt: Attempt, now: datetime) -> Accept | Reject
     if used_up and plan.fair_use is None:
         return Reject(Reason.DATA_USED_UP if remaining.data_is_used_up else Reason.TIME_USED_UP)
 
-    others = [
-        session
-        for session in account.open_sessions
-        if not session.is_ghost(now)
-        and (attempt.calling_station_id is None or session.calling_station_id != attempt.calling_station_id)
-    ]
+    others = _other_devices(account.open_sessions, attempt.calling_station_id, now)
     excess = len(others) + 1 - plan.devices
     if excess > 0 and not plan.drop_oldest:
         return Reject(Reason.TOO_MANY_DEVICES)
-    displaced = sorted(others, key=lambda session: session.started_at)[: max(0, excess)]
+    displaced = [session for device in others[: max(0, excess)] for session in device]
 
     counts_down = plan.fair_use is None
     if used_up:
@@ -192,8 +187,23 @@ def decide(account: Account, attempt: Attempt, now: datetime) -> Accept | Reject
         delegated_ipv6_pool=None if account.delegated_ipv6_prefix else plan.delegated_ipv6_pool,
         delegated_ipv6_prefix=account.delegated_ipv6_prefix,
         address_list=plan.address_list,
-        displaced=tuple(session.session_key for session in displaced),
+        displaced=tuple(session.session_key for session in displaced if session.session_key),
     )
+
+
+def _other_devices(
+    sessions: Sequence[OpenSession], calling_station_id: str | None, now: datetime
+) -> list[list[OpenSession]]:
+    """The living sessions by device, the longest online first, without the one that logs in.
+
+    A session without an address is a device of its own.
+    """
+    devices: dict[str, list[OpenSession]] = {}
+    for number, session in enumerate(sorted(sessions, key=lambda session: session.started_at)):
+        device = session.calling_station_id or f"unknown {number}"
+        if device != calling_station_id and not session.is_ghost(now):
+            devices.setdefault(device, []).append(session)
+    return list(devices.values())
 
 
 def limits_left(account: Account, now: datetime) -> Left:

@@ -37,8 +37,11 @@ def attributes(accept: Accept, service: str) -> Pairs:
 
 
 def _limit(name: str, octets: int | None) -> list[tuple[str, str]]:
-    """A 64-bit limit as its low word and, where it needs one, its `-Gigawords` twin. RouterOS takes 0 as no limit."""
+    """A 64-bit limit as its low word and, where it needs one, its `-Gigawords` twin.
+
+    RouterOS takes a low word of 0 as no limit: a limit of whole gigawords is sent one octet short.
+    """
     if octets is None:
         return []
-    gigawords, low = divmod(max(1, octets), GIGAWORD)
+    gigawords, low = divmod(max(1, octets if octets % GIGAWORD else octets - 1), GIGAWORD)
     return [(name, str(low)), *([(f"{name}-Gigawords", str(gigawords))] if gigawords else [])]

@@ -11,6 +11,10 @@ from uuid import UUID
 
 _OURS = re.compile(r"k1\.([0-9]{1,18})\.[0-9a-f]{16}")
 
+# PostgreSQL's advisory lock between accounting (shared) and the move of closed sessions to the history (exclusive):
+# without it a late packet could miss its session in both places, and count it anew.
+ARCHIVE_LOCK = 0x73657373
+
 
 def new_class(subscription_id: int) -> str:
     """A Class for one login: who it is, and 64 random bits."""

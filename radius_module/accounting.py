@@ -5,14 +5,20 @@ of its session's counters over the highest seen, computed by the update that sto
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from isp.session_identity import ARCHIVE_LOCK
 from isp.subscription import Validity, ValidityUnit
 from radius_module.connection import BoundedConnection
 from radius_module.request import AccountingRequest, RouterRestart
+
+# A Start is of a new session, and not looked for in the history, unless it is so late that its session may be there.
+_MAYBE_ARCHIVED_AFTER = timedelta(minutes=30)
+
+_HOLD_OFF_ARCHIVE = f"SELECT pg_advisory_xact_lock_shared({ARCHIVE_LOCK})"
 
 # A late packet of a session that is in the history already: back into the hot table with it.
 _RESTORE = """
@@ -20,7 +26,10 @@ WITH missing AS (
     SELECT key FROM unnest(%(session_key)b::uuid[]) AS q (key)
      WHERE NOT EXISTS (SELECT FROM session s WHERE s.session_key = q.key)
 ), restored AS (
-    DELETE FROM session_history h USING missing WHERE h.session_key = missing.key RETURNING h.*
+    DELETE FROM session_history h USING missing
+     WHERE h.session_key = missing.key
+       AND h.stopped_at = (SELECT max(n.stopped_at) FROM session_history n WHERE n.session_key = missing.key)
+    RETURNING h.*
 )
 INSERT INTO session (session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id,
                      radius_class, calling_station_id, called_station_id, nas_ip_address, nas_port, nas_port_id,
@@ -33,6 +42,31 @@ SELECT session_key, tenant_id, router_id, subscription_id, service, username, ac
        stop_received, terminate_cause, session_time_s, input_octets, output_octets
   FROM restored
 ON CONFLICT (session_key) DO NOTHING
+"""
+
+# Without a Class of ours a router's repeated Acct-Session-Id gives a repeated key. A session that began well after the
+# last packet of the one that holds the key is another one: the old one leaves for the history. What comes of the old
+# one even later is not stored (_STORE leaves it out), lest it be taken for the new one's.
+_ROTATE = """
+WITH newcomer AS (
+    SELECT key, began_at FROM unnest(%(session_key)b::uuid[], %(began_at)b::timestamptz[]) AS q (key, began_at)
+), ended AS (
+    DELETE FROM session s USING newcomer
+     WHERE s.session_key = newcomer.key AND newcomer.began_at > s.last_seen_at + interval '1 minute'
+    RETURNING s.*
+)
+INSERT INTO session_history (session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id,
+                             radius_class, calling_station_id, called_station_id, nas_ip_address, nas_port, nas_port_id,
+                             framed_ip_address, framed_ipv6_prefix, delegated_ipv6_prefix, interim_interval_s,
+                             started_at, last_seen_at, stopped_at, stop_received, terminate_cause, session_time_s,
+                             input_octets, output_octets)
+SELECT session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id, radius_class,
+       calling_station_id, called_station_id, nas_ip_address, nas_port, nas_port_id, framed_ip_address,
+       framed_ipv6_prefix, delegated_ipv6_prefix, interim_interval_s, started_at, last_seen_at,
+       coalesce(stopped_at, last_seen_at), true, coalesce(terminate_cause, 'Superseded'), session_time_s, input_octets,
+       output_octets
+  FROM ended
+ON CONFLICT DO NOTHING
 """
 
 # Sorted, so that two servers lock rows in one order. A Stop ends a session for good; what only we took for dead (a
@@ -68,6 +102,10 @@ WITH packet AS MATERIALIZED (
           LIMIT 1
       ) who ON true
       LEFT JOIN plan ON plan.id = who.plan_id
+     WHERE q.subscription_id IS NOT NULL
+        OR NOT EXISTS (SELECT FROM session s
+                        WHERE s.session_key = q.session_key
+                          AND s.started_at > q.event_at - make_interval(secs => q.session_time_s) + interval '1 minute')
 ), stored AS (
     INSERT INTO session AS s (session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id,
                               radius_class, calling_station_id, called_station_id, nas_ip_address, nas_port,
@@ -192,7 +230,8 @@ Record = AccountingRequest | RouterRestart
 
 
 def record(connection: BoundedConnection, records: Sequence[Record]) -> list[bool]:
-    """Stores the records and commits. For each, in order, whether it was stored: False if its router does not exist.
+    """Stores the records and commits. For each, in order, whether it was stored: False if its router does not exist, or
+    if it is of a session without Class whose id another has taken since.
 
     Raises psycopg.Error, nothing stored, if a record holds a value that PostgreSQL refuses.
     """
@@ -225,11 +264,16 @@ def _steps(records: Sequence[Record]) -> list[list[AccountingRequest] | RouterRe
 
 
 def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
-    known = [packet.session_key for packet in packets if packet.status_type != "Start"]
+    old = datetime.now(UTC) - _MAYBE_ARCHIVED_AFTER
+    known = [packet.session_key for packet in packets if packet.status_type != "Start" or packet.event_at < old]
     started = [packet.session_key for packet in packets if packet.status_type == "Start"]
+    classless = [packet for packet in packets if packet.subscription_id is None]
     with connection.pipeline():
         if known:
+            connection.execute(_HOLD_OFF_ARCHIVE)
             connection.execute(_RESTORE, {"session_key": known})
+        if classless:
+            connection.execute(_ROTATE, _beginnings(classless))
         stored = connection.execute(_STORE, _columns(packets), binary=True)
         if started:
             connection.execute(_SUPERSEDE, {"session_key": started})
@@ -256,6 +300,13 @@ def _first_login(
         connection.execute(_ACTIVATE, {"id": subscription_id, "started_at": started_at, "expires_at": expires_at})
     if binds and mac:
         connection.execute(_BIND, {"id": subscription_id, "mac": mac})
+
+
+def _beginnings(packets: Sequence[AccountingRequest]) -> dict[str, Any]:
+    return {
+        "session_key": [packet.session_key for packet in packets],
+        "began_at": [packet.event_at - timedelta(seconds=packet.session_time_s) for packet in packets],
+    }
 
 
 def _columns(packets: Sequence[AccountingRequest]) -> dict[str, Any]:

@@ -117,7 +117,8 @@ class Link:
             application_name=f"kibali-radius {self._name}",
             # Our own deadline drops the connection; this one stops the work on the server's side.
             options=f"-c statement_timeout={int(self._statement_timeout_s * 1000)}"
-            " -c idle_in_transaction_session_timeout=5000 -c plan_cache_mode=force_generic_plan -c jit=off",
+            " -c idle_in_transaction_session_timeout=5000 -c timezone=UTC"
+            " -c plan_cache_mode=force_generic_plan -c jit=off",
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=2,

@@ -29,9 +29,10 @@ from radius_module.routers import Routers
 from radius_module.spool import Spool
 from settings import Settings
 
-# No thread of FreeRADIUS waits longer for a packet, whatever happens to PostgreSQL.
-PACKET_DEADLINE_S = 1.0
-STATEMENT_DEADLINE_S = 0.8
+# A packet waits at most so long for its turn and then for PostgreSQL: together no thread of FreeRADIUS waits longer
+# than a second, whatever happens.
+QUEUE_DEADLINE_S = 0.5
+STATEMENT_DEADLINE_S = 0.5
 BACKGROUND_STATEMENT_DEADLINE_S = 5.0
 MAX_BATCH = 64
 
@@ -76,13 +77,14 @@ class Service:
         self._logins_link = link("logins", STATEMENT_DEADLINE_S)
         self._accounting_link = link("accounting", STATEMENT_DEADLINE_S)
         self._background_link = link("background", BACKGROUND_STATEMENT_DEADLINE_S)
-        self._links = (self._logins_link, self._accounting_link, self._background_link)
+        routers_link = link("routers", STATEMENT_DEADLINE_S)
+        self._links = (self._logins_link, self._accounting_link, self._background_link, routers_link)
         self._logins: Combiner[LoginQuery, Row | None] = Combiner(self._find, max_batch=MAX_BATCH)
         self._accounting: Combiner[Record, bool | psycopg.Error] = Combiner(self._record, max_batch=MAX_BATCH)
         self._failures = Failures()
         self._recent = RecentLogins()
         self._last_known = LastKnown(settings.var / "spool" / "last_known.sqlite", log)
-        self.routers = Routers(self._background_link, self._last_known, keyring, log)
+        self.routers = Routers(routers_link, self._last_known, keyring, log)
         self.auth_log = AuthLog(self._background_link, log)
         self.spool = Spool(settings.var / "spool" / "accounting", self._store_spooled, log)
 
@@ -115,9 +117,12 @@ class Service:
         name = self._last_known_name(request)
         mac = request.calling_station_id if request.is_mac_login else None
         try:
-            row = self._logins.call(LoginQuery(request.router_id, request.user_name, mac), PACKET_DEADLINE_S)
+            row = self._logins.call(LoginQuery(request.router_id, request.user_name, mac), QUEUE_DEADLINE_S)
         except (DatabaseAway, Overloaded):
             return self._decide_from_last_known(request, name, now)
+        except psycopg.Error as error:
+            self._log(f"a login of router {request.router_id} can not be looked up: {type(error).__name__}")
+            raise Unanswerable("PostgreSQL refuses the look-up") from None
         if row is None:
             raise Unanswerable("the router is not ours any more")
         found = read(row)
@@ -167,7 +172,12 @@ class Service:
         )
 
     def _find(self, queries: list[LoginQuery]) -> list[Row | None]:
-        return self._logins_link.use(lambda connection: find(connection, queries))
+        try:
+            return self._logins_link.use(lambda connection: find(connection, queries))
+        except psycopg.Error:
+            if len(queries) == 1:
+                raise
+            return [row for query in queries for row in self._find([query])]
 
     def _decide(self, request: AccessRequest, found: Found, now: datetime, detail: dict[str, Any]) -> Decision:
         account = found.account
@@ -217,14 +227,14 @@ class Service:
         Raises SpoolFull or Overloaded (it is not kept: no answer), Unstorable (it never can be stored).
         """
         try:
-            stored = self._accounting.call(item, PACKET_DEADLINE_S)
+            stored = self._accounting.call(item, QUEUE_DEADLINE_S)
         except (DatabaseAway, Overloaded):
             self.spool.add(item)
             return
         if isinstance(stored, psycopg.Error):
             raise Unstorable(stored.diag.message_primary or type(stored).__name__)
         if not stored:
-            raise Unstorable(f"there is no router {item.router_id}")
+            raise Unstorable(f"router {item.router_id} is gone, or the session's id was taken by another")
 
     def _record(self, items: list[Record]) -> list[bool | psycopg.Error]:
         return self._record_on(self._accounting_link, items)
@@ -247,9 +257,7 @@ class Service:
             return False
         for item, stored in zip(records, outcomes, strict=True):
             if stored is not True:
-                self._log(
-                    f"a spooled record of router {item.router_id} can not be stored: {stored or 'no such router'}"
-                )
+                self._log(f"a spooled record of router {item.router_id} can not be stored: {stored or 'gone'}")
         return True
 
 

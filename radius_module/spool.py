@@ -1,7 +1,7 @@
 """Accounting records on disk while PostgreSQL is away: flushed before the router is answered, stored later.
 
-A segment is a file of lines, each a checksum and a record as JSON. A segment is replayed whole, then deleted: a crash in
-between replays it again, which changes nothing. A line cut short by a crash was never answered, and is passed over.
+A segment is a file of lines, each a checksum and a record as JSON. A segment is replayed whole, then deleted: a crash
+in between replays it again, which changes nothing. A line cut short by a crash was never answered, and is passed over.
 """
 
 import json

@@ -13,17 +13,24 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis.configuration import set_hypothesis_home_dir
 from redis import Redis
 
 from cli.instance.secrets_file import make_missing_secrets, secret_values
 from db.prepare import prepare
-from settings import Settings
+from settings import CHECKOUT, Settings
 from tests.databases import fresh_database
 from tests.instance import RunningInstance, running_instance
 from tests.ports import free_port, release_ports
 from tests.servers import UNPRIVILEGED, base_environ, process_environ, running_part
 
 _numbers = count(1)
+
+# hypothesis: no deadline per example on a busy machine; what it writes goes under var/.
+set_hypothesis_home_dir(CHECKOUT / "var" / "cache" / "hypothesis")
+hypothesis_settings.register_profile("kibali", deadline=None, database=None)
+hypothesis_settings.load_profile("kibali")
 
 
 @pytest.fixture(scope="session", autouse=True)

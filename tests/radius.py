@@ -43,7 +43,8 @@ class Radius:
     environ: Mapping[str, str] = field(repr=False)
     tenant_id: int
     router_id: int
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
+    _connection: psycopg.Connection[dict[str, Any]] | None = field(default=None, repr=False)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -106,12 +107,28 @@ class Radius:
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Of any table, as the owner."""
-        with psycopg.connect(self.settings.database_dsn("owner"), row_factory=dict_row) as connection:
-            return connection.execute(query.encode(), parameters).fetchall()
+        return self._execute(query, parameters).fetchall()
 
     def execute(self, query: str, *parameters: object) -> None:
-        with psycopg.connect(self.settings.database_dsn("owner")) as connection:
-            connection.execute(query.encode(), parameters)
+        self._execute(query, parameters)
+
+    def _execute(self, query: str, parameters: tuple[object, ...]) -> psycopg.Cursor[dict[str, Any]]:
+        """On a connection that is kept, and made anew if PostgreSQL was restarted."""
+        try:
+            if self._connection is None or self._connection.closed:
+                dsn = self.settings.database_dsn("owner")
+                self._connection = psycopg.connect(dsn, row_factory=dict_row, autocommit=True)
+            return self._connection.execute(query.encode(), parameters)
+        except psycopg.OperationalError:
+            if self._connection is None or not self._connection.broken:
+                raise
+            self._connection.close()
+            self._connection = None
+            return self._execute(query, parameters)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 @contextmanager
@@ -120,8 +137,11 @@ def running_radius(environ: Mapping[str, str], settings: Settings) -> Iterator[R
     radius = Radius(settings, environ, tenant_id=0, router_id=0)
     radius.tenant_id = radius.add_tenant("test")
     radius.router_id = radius.add_router("router", ROUTER_ADDRESS)
-    with running_part("freeradius", environ, settings):
-        yield radius
+    try:
+        with running_part("freeradius", environ, settings):
+            yield radius
+    finally:
+        radius.close()
 
 
 def radius_environ(var: Path, secrets: Mapping[str, str], database_url: str, redis_url: str) -> dict[str, str]:

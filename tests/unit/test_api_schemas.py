@@ -201,7 +201,7 @@ def test_a_plan_left_to_its_defaults_is_what_the_table_would_make_it() -> None:
     for name, field in PlanCreate.model_fields.items():
         if not field.is_required():
             server_default = columns[name].server_default
-            stored = None if server_default is None else server_default.arg  # type: ignore[attr-defined]
+            stored = None if server_default is None else server_default.arg
             assert (None if field.default is None else str(field.default)) == stored, name
 
 

@@ -72,7 +72,7 @@ def test_every_listed_command_exists_and_says_what_it_does(name: str) -> None:
 
 
 def test_rows_are_a_table_of_the_chosen_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"name": "café-1", "paid_kes": Decimal("1000.50"), "online": True, "secret": "x"},
         {"name": "[bold]not markup[/bold]", "paid_kes": None, "online": False, "secret": "y"},
     ]
