@@ -24,7 +24,7 @@ from cli.instance.bring_up import (
 from cli.instance.checks import check_all
 from cli.instance.progress import Progress
 from cli.instance.status import part_statuses, stopped_statuses
-from cli.instance.summary import sample_lines, summary
+from cli.instance.summary import places, sample_lines, summary
 from cli.instance.supervisor import NotRunning
 from cli.instance.take_down import take_down
 from cli.options import json_option, pass_settings
@@ -48,11 +48,12 @@ def up(settings: Settings, detach: bool) -> None:
     if working is None:
         raise Failure(f"another ./kibali up is at work (process {lock.holder(settings.var / 'up.lock')}). Wait for it.")
     progress = Progress()
+    runs_already = bool(guardian_pid(settings))
     guardian: subprocess.Popen[bytes] | None = None
     sample: SampleLogin | None = None
     try:
         with working, progress.shown():
-            if guardian_pid(settings):
+            if runs_already:
                 check_same_settings(settings)
             else:
                 settings = prepare_to_start(settings, progress)
@@ -61,12 +62,12 @@ def up(settings: Settings, detach: bool) -> None:
             start_rest(settings, progress)
     except BaseException as error:
         _let_nothing_interrupt()
-        if guardian:
+        if not runs_already:
             take_down(settings)
         if sample and sample.admin_password:
             click.echo("\n".join(sample_lines(settings, sample)))
         if isinstance(error, KeyboardInterrupt):
-            raise Failure("interrupted; everything is stopped again.") from None
+            raise Failure("interrupted" + ("" if runs_already else "; everything is stopped again")) from None
         raise
     click.echo(summary(settings, sample))
     if guardian and not detach:
@@ -99,6 +100,7 @@ def status(settings: Settings, as_json: bool) -> None:
             ("name", "state", "pid", "ready", "since", "detail"),
             as_json=False,
         )
+        click.echo("\n" + "\n".join(places(settings)))
     if not running:
         raise Failure("not running; start it with ./kibali up")
     if not all(each.ready for each in statuses):

@@ -52,7 +52,7 @@ def stopped_instance() -> Iterator[RunningInstance]:
     directory = Path(tempfile.mkdtemp(prefix="kibali-e2e-"))
     if UNPRIVILEGED:
         os.chown(directory, UNPRIVILEGED.pw_uid, UNPRIVILEGED.pw_gid)
-    instance = RunningInstance(base_environ(directory / "var"))
+    instance = RunningInstance(base_environ(directory / "var of a test"))
     try:
         yield instance
         down = instance.kibali("down")

@@ -21,8 +21,9 @@ from cli.instance.ports import check_ports
 from cli.instance.progress import Progress
 from cli.instance.secrets_file import make_missing_secrets
 from cli.instance.start import PartNotReady, last_line, start_parts
-from cli.instance.supervisor import NotRunning, log_file
+from cli.instance.supervisor import MARK, NotRunning, log_file, server_url
 from db.prepare import PrepareError, prepare
+from isp.encryption import EncryptionError
 from settings import CHECKOUT, Settings
 
 _GUARDIAN_WITHIN_S = 20
@@ -45,7 +46,7 @@ def prepare_to_start(settings: Settings, progress: Progress) -> Settings:
             postgres.prepare(settings)
     if settings.owns_redis:
         redis.prepare(settings)
-    write_atomically(_record_file(settings), json.dumps(settings.environment()))
+    write_atomically(_record_file(settings), json.dumps(_recorded(settings)))
     return settings
 
 
@@ -61,7 +62,7 @@ def start_guardian(settings: Settings, *, outlives_us: bool) -> subprocess.Popen
         guardian = subprocess.Popen(
             command,
             cwd=CHECKOUT,
-            env={**os.environ, **settings.environment()},
+            env={**os.environ, **settings.environment(), MARK: server_url(settings)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -86,7 +87,7 @@ def check_same_settings(settings: Settings) -> None:
         recorded = json.loads(_record_file(settings).read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return
-    changed = sorted(name for name, value in settings.environment().items() if recorded.get(name) != value)
+    changed = sorted(name for name, value in _recorded(settings).items() if recorded.get(name) != value)
     if changed:
         was = ", ".join(f"{name}={recorded.get(name, '')}" for name in changed)
         raise Failure(f"Kibali runs with other settings than now ({was}). Run ./kibali down first, then ./kibali up.")
@@ -104,7 +105,7 @@ def open_stores(settings: Settings, progress: Progress) -> SampleLogin | None:
         with progress.step("database", "preparing the database"):
             prepare(settings)
             return seed(settings) or sample_login(settings)
-    except (PartNotReady, PrepareError) as error:
+    except (PartNotReady, PrepareError, EncryptionError) as error:
         raise Failure(str(error)) from None
     except (psycopg.OperationalError, SQLAlchemyError) as error:
         raise Failure(f"the database can not be prepared: {one_line(str(error))}") from None
@@ -117,6 +118,12 @@ def start_rest(settings: Settings, progress: Progress) -> None:
         start_parts(settings, rest, on_ready=progress.ready, on_wait=progress.waiting)
     except PartNotReady as error:
         raise Failure(str(error)) from None
+
+
+def _recorded(settings: Settings) -> dict[str, str]:
+    """What the instance is started with; of the URLs, which may hold passwords, only whether they are given."""
+    urls = {"KIBALI_DATABASE_URL": settings.database_url, "KIBALI_REDIS_URL": settings.redis_url}
+    return {**settings.environment(), **{name: "given" if url else "" for name, url in urls.items()}}
 
 
 def _record_file(settings: Settings) -> Path:

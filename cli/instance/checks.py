@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from cli.failure import Failure
 from cli.instance import freeradius, postgres, redis
-from settings import Settings
+from settings import CHECKOUT, Settings
 
 SMALLEST_FREE_BYTES = 500 * 10**6
 # Older releases send replies without Message-Authenticator and do not survive a second instance of rlm_python3.
@@ -19,6 +20,7 @@ PYTHON_MODULES = (Path("/usr/lib/freeradius/rlm_python3.so"), Path("/usr/lib64/f
 
 def check_all(settings: Settings) -> None:
     check_user(settings)
+    check_paths(settings)
     check_var(settings)
     check_freeradius()
     if settings.owns_postgres:
@@ -30,6 +32,13 @@ def check_all(settings: Settings) -> None:
 def check_user(settings: Settings) -> None:
     if settings.owns_postgres and os.geteuid() == 0:
         raise Failure("PostgreSQL refuses to run as root. Use ./kibali up, which runs everything as user kibali.")
+
+
+def check_paths(settings: Settings) -> None:
+    """supervisord's configuration takes ` ;` and ` #` for the beginning of a comment, and expands % twice."""
+    for path in (settings.var, CHECKOUT, Path(sys.executable)):
+        if re.search(r"\s[;#]|[%\n\r]", str(path)):
+            raise Failure(f"the path {path} has a %, or a ; or # after a space. Use another (KIBALI_VAR for the data).")
 
 
 def check_var(settings: Settings) -> None:

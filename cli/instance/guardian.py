@@ -6,6 +6,7 @@ parts with it, in order.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,7 @@ def main() -> None:
         _say("stopping")
     finally:
         end_leftovers(settings)
+        shutil.rmtree(settings.run_dir, ignore_errors=True)  # it may lie in /tmp; all in it is made anew
         _say("stopped")
 
 
@@ -63,7 +65,7 @@ def _guard(settings: Settings) -> None:
         process = subprocess.Popen(
             supervisor_configuration.command(settings),
             cwd=CHECKOUT,
-            env={**os.environ, "SUPERVISOR_SERVER_URL": supervisor.server_url(settings)},
+            env={**os.environ, supervisor.MARK: supervisor.server_url(settings)},
             stdin=subprocess.DEVNULL,
         )
         _say(f"supervisord is process {process.pid}")

@@ -1,10 +1,11 @@
 """Processes of this instance that run on without their supervisor, and how they are ended."""
 
+import os
 import signal
 
 from cli.instance import postgres
 from cli.instance.processes import environment_of, is_alive, pids, runs_in, send, wait_until_gone
-from cli.instance.supervisor import server_url
+from cli.instance.supervisor import MARK, server_url
 from settings import Settings
 
 # supervisord, told to stop, stops its parts in order; without it their parent's death has told them.
@@ -14,12 +15,12 @@ _POSTGRES_PATIENCE_S = 30
 
 
 def our_processes(settings: Settings) -> dict[int, str]:
-    """Process id → name of its part, `supervisor` for supervisord itself.
+    """Process id → name of its part, `supervisor` for supervisord and the guardian; never this process itself.
 
     They are known by the environment they were started with. PostgreSQL's children overwrite theirs, but work in the
     data directory, as no other process of that name does.
     """
-    mark = f"SUPERVISOR_SERVER_URL={server_url(settings)}"
+    mark = f"{MARK}={server_url(settings)}"
     data = postgres.data_directory(settings)
     found = {}
     for pid in pids():
@@ -29,7 +30,7 @@ def our_processes(settings: Settings) -> dict[int, str]:
             found[pid] = name.partition("=")[2]
         elif runs_in(pid, "postgres", data):
             found[pid] = "postgres"
-    return {pid: name for pid, name in found.items() if is_alive(pid)}
+    return {pid: name for pid, name in found.items() if is_alive(pid) and pid != os.getpid()}
 
 
 def end_leftovers(settings: Settings) -> int:

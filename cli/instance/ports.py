@@ -2,13 +2,12 @@
 
 import errno
 import ipaddress
-import os
 import socket
 from dataclasses import dataclass
 from typing import Literal
 
 from cli.failure import Failure
-from cli.instance.processes import PROC, pids, program_of
+from cli.instance.processes import PROC, open_files, pids, program_of
 from settings import PREFIX, Settings
 
 Protocol = Literal["TCP", "UDP"]
@@ -83,12 +82,7 @@ def _holder(port: Port) -> str:
     """The program and its process id, as far as /proc tells us."""
     sockets = {f"socket:[{inode}]" for inode in _inodes(port)}
     for pid in pids():
-        try:
-            directory = PROC / str(pid) / "fd"
-            handles = [os.readlink(directory / handle) for handle in os.listdir(directory)]
-        except OSError:
-            continue
-        if sockets.intersection(handles):
+        if sockets.intersection(open_files(pid)):
             return f"{program_of(pid) or 'a program'} (process {pid})"
     return "another user's program"
 

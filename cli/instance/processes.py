@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -35,6 +36,19 @@ def runs_in(pid: int, program: str, directory: Path) -> bool:
         return program_of(pid) == program and os.path.samefile(PROC / str(pid) / "cwd", directory)
     except OSError:
         return False
+
+
+def open_files(pid: int) -> list[str]:
+    """What its file descriptors lead to, `socket:[inode]` for a socket; empty if it is gone or someone else's."""
+    directory = PROC / str(pid) / "fd"
+    found = []
+    try:
+        for descriptor in os.listdir(directory):
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(directory / descriptor))
+    except OSError:
+        return []
+    return found
 
 
 def parent_of(pid: int) -> int:

@@ -8,23 +8,31 @@ from settings import Settings
 
 
 def summary(settings: Settings, sample: SampleLogin | None) -> str:
+    return "\n".join(
+        [
+            "",
+            "Kibali is ready.",
+            *places(settings),
+            "",
+            *(sample_lines(settings, sample) if sample else []),
+            "Next: ./kibali demo · ./kibali router add … · ./kibali status · ./kibali down",
+        ]
+    )
+
+
+def places(settings: Settings) -> list[str]:
+    """Ports and paths."""
     host = reachable_at(settings.http_bind)
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
-    lines = [
-        "",
-        "Kibali is ready.",
-        f"  API        {url}  ({url}/docs)",
-        f"  RADIUS     {settings.radius_bind}, UDP {settings.radius_auth_port} (authentication), "
-        f"{settings.radius_acct_port} (accounting)",
-        f"  PostgreSQL {_postgres(settings)}",
-        f"  Redis      {_redis(settings)}",
-        f"  data       {settings.var}",
-        f"  logs       {settings.var / 'log'}",
-        "",
-        *(sample_lines(settings, sample) if sample else []),
-        "Next: ./kibali demo · ./kibali router add … · ./kibali status · ./kibali down",
+    auth, acct = settings.radius_auth_port, settings.radius_acct_port
+    return [
+        f"  API         {url}  ({url}/docs)",
+        f"  RADIUS      {settings.radius_bind}, UDP {auth} (authentication) and {acct} (accounting)",
+        f"  PostgreSQL  {_postgres(settings)}",
+        f"  Redis       {_redis(settings)}",
+        f"  data        {settings.var}",
+        f"  logs        {settings.var / 'log'}",
     ]
-    return "\n".join(lines)
 
 
 def sample_lines(settings: Settings, sample: SampleLogin) -> list[str]:

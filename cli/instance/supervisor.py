@@ -40,8 +40,13 @@ def socket_file(settings: Settings) -> Path:
     return settings.run_dir / "supervisor.sock"
 
 
+# supervisord sets it in the environment of each process it starts. The guardian and supervisord get it from us, so that
+# every process of the instance has it, and no other has the same.
+MARK = "SUPERVISOR_SERVER_URL"
+
+
 def server_url(settings: Settings) -> str:
-    """SUPERVISOR_SERVER_URL in the environment of each process of this instance, and of no other."""
+    """The value of MARK."""
     return f"unix://{socket_file(settings)}"
 
 
@@ -118,4 +123,6 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         _, self._extra_headers, _ = self.get_host_info(host)  # the password, as a header
-        return _UnixConnection(self._path)
+        connection = _UnixConnection(self._path)
+        self._connection = host, connection  # what close() closes
+        return connection

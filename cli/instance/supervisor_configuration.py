@@ -82,6 +82,6 @@ def _program(settings: Settings, part: Part) -> str:
 
 
 def _section(name: str, **values: object) -> str:
-    """One section; a % is doubled, since supervisord expands %(names)."""
-    lines = [f"{key} = {str(value).replace('%', '%%')}" for key, value in values.items()]
+    """One section. The values hold nothing that supervisord would expand: see checks.check_paths."""
+    lines = [f"{key} = {value}" for key, value in values.items()]
     return "\n".join([f"[{name}]", *lines, ""])

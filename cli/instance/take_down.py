@@ -1,5 +1,6 @@
 """An orderly stop, and certainty that nothing of the instance is left."""
 
+import shutil
 import signal
 import time
 
@@ -25,4 +26,6 @@ def take_down(settings: Settings) -> bool:
             time.sleep(0.05)
     elif not settings.run_dir.exists():
         return False
-    return end_leftovers(settings) > 0 or bool(pid)
+    found = end_leftovers(settings)
+    shutil.rmtree(settings.run_dir, ignore_errors=True)
+    return found > 0 or bool(pid)

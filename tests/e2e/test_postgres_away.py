@@ -97,6 +97,7 @@ def site(secrets: Mapping[str, str], private_directory: Path) -> Iterator[Site]:
         freeradius.start()
         yield Site(postgres, freeradius, radius)
     finally:
+        radius.close()
         freeradius.stop()
         postgres.stop()
 

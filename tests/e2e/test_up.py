@@ -28,7 +28,7 @@ from tests.instance import RunningInstance, stopped_instance
 from tests.servers import kibali_command, process_environ
 
 NAMES = [part.name for part in PARTS]
-READY_AGAIN_WITHIN_S = 10
+READY_AGAIN_WITHIN_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_each_killed_process_of_a_worker_is_replaced(name: str, running: Running
 
 def test_a_killed_supervisor_and_its_parts_are_ready_again_within_seconds(running: RunningInstance) -> None:
     settings = running.settings
-    before = our_processes(settings)
+    before = {pid: name for pid, name in our_processes(settings).items() if pid != guardian_pid(settings)}
     os.kill(next(pid for pid, name in before.items() if name == "supervisor"), signal.SIGKILL)
     wait_until(lambda: not any(is_alive(pid) for pid in before), 10, "the orphans ended")
     wait_until_ready(settings)
@@ -234,7 +234,7 @@ def test_nothing_outlives_a_killed_guardian_and_up_starts_again(running: Running
 
 def test_up_starts_over_what_a_power_cut_leaves(running: RunningInstance) -> None:
     settings = running.settings
-    send([guardian_pid(settings), *our_processes(settings)], signal.SIGKILL)
+    send(our_processes(settings), signal.SIGKILL)
     wait_until(lambda: nothing_is_left(settings), 10, "every process ended")
     assert (settings.var / "postgres" / "postmaster.pid").exists()
     assert (settings.run_dir / "supervisor.sock").exists()
@@ -250,10 +250,12 @@ def test_up_starts_over_what_a_power_cut_leaves(running: RunningInstance) -> Non
 
 def test_down_leaves_no_process_and_may_be_repeated(running: RunningInstance) -> None:
     settings = running.settings
-    before = [guardian_pid(settings), *our_processes(settings)]
+    before = our_processes(settings)
+    assert guardian_pid(settings) in before
     down = running.kibali("down")
     assert (down.returncode, down.stdout) == (0, "Kibali is stopped.\n")
     assert [pid for pid in before if is_alive(pid)] == []
+    assert not settings.run_dir.exists()
     again = running.kibali("down")
     assert (again.returncode, again.stdout) == (0, "Kibali is not running.\n")
     assert not (settings.var / "postgres" / "postmaster.pid").exists(), "PostgreSQL was shut down in order"
@@ -281,7 +283,7 @@ def foreground(stopped: RunningInstance) -> Iterator[subprocess.Popen[str]]:
         up.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_up_in_the_foreground_stops_everything(
     number: signal.Signals, foreground: subprocess.Popen[str], kibali: RunningInstance
 ) -> None:

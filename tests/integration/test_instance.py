@@ -16,7 +16,7 @@ from redis import AuthenticationError, Redis
 
 from cli.failure import Failure
 from cli.instance import lock, postgres, processes
-from cli.instance.checks import check_var
+from cli.instance.checks import check_paths, check_var
 from cli.instance.ports import check_ports
 from cli.instance.secrets_file import make_missing_secrets, secret_values
 from settings import CHECKOUT, Settings
@@ -283,6 +283,12 @@ def test_postgres_starts_though_its_old_process_id_is_someone_elses_now(
 def test_a_directory_that_can_not_be_written_is_told(load: Load) -> None:
     with pytest.raises(Failure, match=r"cannot write to /proc/kibali: .*\. .* set KIBALI_VAR"):
         check_var(load(var="/proc/kibali"))
+
+
+@pytest.mark.parametrize("name", ["data #2", "data ;old", "100%", "two\nlines"])
+def test_a_path_that_the_supervisor_would_misread_is_told(name: str, load: Load, var: Path) -> None:
+    with pytest.raises(Failure, match="Use another"):
+        check_paths(load(var=str(var / name)))
 
 
 def test_a_nearly_full_disk_is_told(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
