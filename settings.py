@@ -257,7 +257,7 @@ def _read_env_file(path: Path) -> dict[str, str]:
     """NAME=VALUE lines; blank lines and # comments are skipped, quotes around the value are taken off."""
     try:
         text = path.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError:
         raise SettingsError(f"{path} cannot be read by this user. Run as the user who owns it, or as root.") from None

@@ -27,6 +27,7 @@ from radius_module.recent import RecentLogins
 from radius_module.request import AccessRequest
 from radius_module.routers import Routers
 from radius_module.spool import Spool
+from radius_module.state import StateFile
 from settings import Settings
 
 # A packet waits at most so long for its turn and then for PostgreSQL: together no thread of FreeRADIUS waits longer
@@ -87,6 +88,7 @@ class Service:
         self.routers = Routers(routers_link, self._last_known, keyring, log)
         self.auth_log = AuthLog(self._background_link, log)
         self.spool = Spool(settings.var / "spool" / "accounting", self._store_spooled, log)
+        self._state_file = StateFile(settings.run_dir / "freeradius" / "state.json", self.state)
 
     def start(self) -> None:
         self._last_known.start()
@@ -95,14 +97,25 @@ class Service:
         self.routers.start()
         self.auth_log.start()
         self.spool.start()
+        self._state_file.start()
 
     def close(self) -> None:
+        self._state_file.close()
         self.spool.close()
         self.auth_log.close()
         self.routers.close()
         self._last_known.close()
         for link in self._links:
             link.close()
+
+    def state(self) -> dict[str, Any]:
+        """For `./kibali status`."""
+        return {
+            "postgres_is_here": all(link.is_up for link in self._links),
+            "records_on_disk": self.spool.waiting,
+            "spool_problem": self.spool.problem,
+            "unknown_senders": self.routers.unknown_senders,
+        }
 
     # Logins
 

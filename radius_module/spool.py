@@ -42,7 +42,8 @@ class Spool:
         self._size = 0
         self._closing = Event()
         self._writes: Combiner[Record, None] = Combiner(self._write, max_batch=MAX_BATCH)
-        self.is_full = False
+        self.problem = ""
+        """Why the disk takes no more records, while it does not."""
         self.waiting = 0
         """Records on disk, by a count that starts over with each segment that is done."""
 
@@ -72,13 +73,13 @@ class Spool:
                 _write_all(self._file, data)
                 os.fsync(self._file)
             except OSError as error:
-                if not self.is_full:
-                    self._log(f"the spool can not be written ({error.strerror}): accounting goes unanswered")
-                self.is_full = True
+                if not self.problem:
+                    self._log(f"{self._directory} can not be written ({error.strerror}): accounting goes unanswered")
+                self.problem = error.strerror or str(error)
                 # What was written of it is cut off, so that the next record starts on a line of its own.
                 self._cut_back()
                 raise SpoolFull(str(error)) from None
-            self.is_full = False
+            self.problem = ""
             self._size += len(data)
             self.waiting += len(records)
             if self._size >= SEGMENT_BYTES:

@@ -29,7 +29,7 @@ def prepare(settings: Settings) -> None:
     (own / "aaa.conf").write_text("load-balance aaa {\n" + "".join(f"    {name}\n" for name in names) + "}\n")
 
 
-def command() -> list[str]:
+def command(settings: Settings) -> list[str]:
     return [str(binary()), "-f", "-l", "stdout", "-n", "radiusd", "-d", str(RADDB)]
 
 

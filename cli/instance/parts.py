@@ -14,17 +14,6 @@ Group = Literal["stores", "work", "front"]
 GROUPS: tuple[Group, ...] = ("stores", "work", "front")
 
 
-class FreeRadius:
-    def prepare(self, settings: Settings) -> None:
-        freeradius.prepare(settings)
-
-    def command(self, settings: Settings) -> list[str]:
-        return freeradius.command()
-
-    def environment(self, settings: Settings) -> dict[str, str]:
-        return freeradius.environment(settings)
-
-
 @dataclass(frozen=True)
 class Part:
     name: str
@@ -47,7 +36,7 @@ PARTS: tuple[Part, ...] = (
         for name in (queue.name for queue in QUEUES)
     ),
     Part("sweep", "work", PythonModule("tasks.sweep"), readiness.heartbeat, "TERM", 15),
-    Part("freeradius", "front", FreeRadius(), readiness.freeradius, "TERM", 10),
+    Part("freeradius", "front", freeradius, readiness.freeradius, "TERM", 10),
     Part("api", "front", PythonModule("api"), readiness.api, "TERM", 15),
 )
 

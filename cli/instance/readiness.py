@@ -3,6 +3,7 @@
 import http.client
 import ipaddress
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from settings import Settings
 
 # What a probe waits at most, so that `status` answers whatever hangs.
 TIMEOUT_S = 2
+STATE_IS_FRESH_S = 10
 _REDIS_OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT_S,
     "socket_connect_timeout": TIMEOUT_S,
@@ -94,7 +96,28 @@ def freeradius(settings: Settings, name: str, pid: int) -> str:
         client._CloseSocket()
     if reply.code != pyrad.packet.AccessAccept:
         raise NotReady(f"answered Status-Server with code {reply.code}")
-    return "answers Status-Server"
+    return "; ".join(["answers Status-Server", *_of_module(settings)])
+
+
+def _of_module(settings: Settings) -> list[str]:
+    """What our module inside FreeRADIUS says of itself. Raises NotReady where routers go unanswered."""
+    path = settings.run_dir / "freeradius" / "state.json"
+    try:
+        is_fresh = time.time() - path.stat().st_mtime < STATE_IS_FRESH_S
+        state = json.loads(path.read_text("ascii")) if is_fresh else {}
+    except (OSError, ValueError):
+        return []
+    if state.get("spool_problem"):
+        spool = settings.var / "spool"
+        raise NotReady(f"PostgreSQL is away and {spool} can not be written ({state['spool_problem']}): make room")
+    said = []
+    if state.get("postgres_is_here") is False:
+        said.append("PostgreSQL is away: known subscribers are let in, accounting waits on disk")
+    if state.get("records_on_disk"):
+        said.append(f"{state['records_on_disk']} accounting records wait on disk")
+    if state.get("unknown_senders"):
+        said.append(f"{state['unknown_senders']} packets from unknown senders dropped")
+    return said
 
 
 def api(settings: Settings, name: str, pid: int) -> str:

@@ -26,7 +26,7 @@ def places(settings: Settings) -> list[str]:
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
     auth, acct = settings.radius_auth_port, settings.radius_acct_port
     return [
-        f"  API         {url}  ({url}/docs)",
+        f"  API         {url}  (docs/api.md tells how to use it)",
         f"  RADIUS      {settings.radius_bind}, UDP {auth} (authentication) and {acct} (accounting)",
         f"  PostgreSQL  {_postgres(settings)}",
         f"  Redis       {_redis(settings)}",

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from cli.instance import readiness
 from cli.nas import Nas, NoAnswer, octets
 from db.prepare import prepare
 from settings import Settings
@@ -267,6 +268,30 @@ def test_a_freeradius_killed_while_postgresql_is_away_loses_nothing(site: Site, 
         site.postgres.start()
     assert stored_octets(site, "killed") == (1, 2)
     assert stored_octets(site, "after") == (1, 2)
+    site.forget_connections()
+
+
+def test_a_disk_that_takes_no_more_leaves_the_record_with_the_router(site: Site, known: str) -> None:
+    nas = quick(site)
+    settings = site.radius.settings
+    spool = settings.var / "spool" / "accounting"
+    used = {"User-Name": known, "Calling-Station-Id": MAC, **octets("Input", 1), **octets("Output", 2)}
+    site.postgres.stop()
+    spool.chmod(0o500)
+    try:
+        with pytest.raises(NoAnswer):
+            nas.account("Stop", "no-room", used)
+        time.sleep(1.5)  # the state is written each second
+        with pytest.raises(readiness.NotReady, match="can not be written"):
+            readiness.freeradius(settings, "freeradius", site.freeradius.pid)
+        spool.chmod(0o750)
+        assert nas.account("Stop", "no-room", used).code == "Accounting-Response"
+        time.sleep(1.5)
+        assert "1 accounting records wait on disk" in readiness.freeradius(settings, "freeradius", 0)
+    finally:
+        spool.chmod(0o750)
+        site.postgres.start()
+    assert stored_octets(site, "no-room") == (1, 2)
     site.forget_connections()
 
 
