@@ -105,7 +105,8 @@ WITH packet AS MATERIALIZED (
      WHERE q.subscription_id IS NOT NULL
         OR NOT EXISTS (SELECT FROM session s
                         WHERE s.session_key = q.session_key
-                          AND s.started_at > q.event_at - make_interval(secs => q.session_time_s) + interval '1 minute')
+                          AND s.started_at > q.event_at - make_interval(secs => q.session_time_s) + interval '1 minute'
+                          AND EXISTS (SELECT FROM session_history h WHERE h.session_key = q.session_key))
 ), stored AS (
     INSERT INTO session AS s (session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id,
                               radius_class, calling_station_id, called_station_id, nas_ip_address, nas_port,

@@ -1,12 +1,13 @@
 """Logins and accounting through real FreeRADIUS, packet by packet."""
 
+import subprocess
 import time
 from typing import Any
 
 import pytest
 
 from cli.nas import Nas, NoAnswer, octets
-from tests.radius import PASSWORD, Radius
+from tests.radius import PASSWORD, SECRET, Radius
 
 MAC = "AA:BB:CC:00:11:22"
 
@@ -170,6 +171,27 @@ def test_octets_are_counted_once_whatever_is_repeated(radius: Radius) -> None:
     for table in ("usage", "usage_day"):
         (used,) = radius.rows(f"SELECT * FROM {table} WHERE subscription_id = %s", subscription.id)
         assert (used["input_octets"], used["output_octets"], used["session_time_s"]) == (2500, 3 * 2**32 + 7, 700)
+
+
+def test_octets_are_exact_without_class_and_with_times_that_make_no_sense(radius: Radius) -> None:
+    """As somebody who tries the server with radclient sends them: a session of 1000 s within one second."""
+    subscription = radius.subscribe()
+    session = f"User-Name={subscription.username},Acct-Session-Id=by-hand,Calling-Station-Id={MAC},Acct-Status-Type="
+    reports = (
+        "Start",
+        "Interim-Update,Acct-Session-Time=300,Acct-Input-Octets=10,Acct-Output-Octets=20,Acct-Output-Gigawords=1",
+        "Interim-Update,Acct-Session-Time=600,Acct-Input-Octets=30,Acct-Output-Octets=40,Acct-Output-Gigawords=2",
+        "Interim-Update,Acct-Session-Time=600,Acct-Input-Octets=30,Acct-Output-Octets=40,Acct-Output-Gigawords=2",
+        "Interim-Update,Acct-Session-Time=900,Acct-Input-Octets=50,Acct-Output-Octets=60,Acct-Output-Gigawords=3",
+        "Stop,Acct-Session-Time=1000,Acct-Input-Octets=70,Acct-Output-Octets=80,Acct-Output-Gigawords=3",
+    )
+    for report in reports:
+        command = ["radclient", f"127.0.0.1:{radius.settings.radius_acct_port}", "acct", SECRET]
+        subprocess.run(command, input=session + report, text=True, capture_output=True, check=True)
+    (row,) = radius.rows("SELECT * FROM session WHERE subscription_id = %s", subscription.id)
+    assert (row["input_octets"], row["output_octets"], row["session_time_s"]) == (70, 3 * 2**32 + 80, 1000)
+    (used,) = radius.rows("SELECT * FROM usage WHERE subscription_id = %s", subscription.id)
+    assert (used["input_octets"], used["output_octets"]) == (70, 3 * 2**32 + 80)
 
 
 def test_accounting_on_ends_the_sessions_of_that_router(radius: Radius) -> None:
