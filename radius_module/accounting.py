@@ -40,7 +40,7 @@ SELECT session_key, tenant_id, router_id, subscription_id, service, username, ac
        calling_station_id, called_station_id, nas_ip_address, nas_port, nas_port_id, framed_ip_address,
        framed_ipv6_prefix, delegated_ipv6_prefix, interim_interval_s, started_at, last_seen_at, stopped_at,
        stop_received, terminate_cause, session_time_s, input_octets, output_octets
-  FROM restored
+  FROM restored ORDER BY session_key
 ON CONFLICT (session_key) DO NOTHING
 """
 
@@ -172,17 +172,33 @@ SELECT session_key FROM stored
 
 # A new session shows that an older one of its port, or of the same device under the same subscription, is over.
 _SUPERSEDE = """
-UPDATE session old SET stopped_at = old.last_seen_at, terminate_cause = 'Superseded'
-  FROM session new
- WHERE new.session_key = ANY(%(session_key)b::uuid[])
-   AND old.session_key <> new.session_key AND old.stopped_at IS NULL AND old.last_seen_at <= new.started_at
-   AND (old.router_id = new.router_id AND old.nas_port = new.nas_port
-        OR old.subscription_id = new.subscription_id AND old.calling_station_id = new.calling_station_id)
+WITH over AS (
+    SELECT old.session_key
+      FROM session new JOIN session old
+        ON old.session_key <> new.session_key AND old.stopped_at IS NULL AND old.last_seen_at <= new.started_at
+       AND old.router_id = new.router_id AND old.nas_port = new.nas_port
+     WHERE new.session_key = ANY(%(session_key)b::uuid[])
+    UNION
+    SELECT old.session_key
+      FROM session new JOIN session old
+        ON old.session_key <> new.session_key AND old.stopped_at IS NULL AND old.last_seen_at <= new.started_at
+       AND old.subscription_id = new.subscription_id AND old.calling_station_id = new.calling_station_id
+     WHERE new.session_key = ANY(%(session_key)b::uuid[])
+), held AS (
+    SELECT s.session_key FROM session s JOIN over USING (session_key) ORDER BY s.session_key FOR UPDATE OF s
+)
+UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'Superseded'
+  FROM held WHERE s.session_key = held.session_key AND s.stopped_at IS NULL
 """
 
 _ROUTER_RESTART = """
-UPDATE session SET stopped_at = last_seen_at, terminate_cause = 'NAS-Reboot'
- WHERE router_id = %(router_id)s AND stopped_at IS NULL AND last_seen_at <= %(event_at)s
+WITH held AS (
+    SELECT session_key FROM session
+     WHERE router_id = %(router_id)s AND stopped_at IS NULL AND last_seen_at <= %(event_at)s
+     ORDER BY session_key FOR UPDATE
+)
+UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'NAS-Reboot'
+  FROM held WHERE s.session_key = held.session_key
 """
 
 # First logins: the clock of a plan that counts from them starts; the account takes its device.
@@ -230,19 +246,21 @@ _SAME_NAME = (
 Record = AccountingRequest | RouterRestart
 
 
-def record(connection: BoundedConnection, records: Sequence[Record]) -> list[bool]:
+def record(connection: BoundedConnection, records: Sequence[Record], *, is_durable: bool = True) -> list[bool]:
     """Stores the records and commits. For each, in order, whether it was stored: False if its router does not exist, or
     if it is of a session without Class whose id another has taken since.
 
-    Raises psycopg.Error, nothing stored, if a record holds a value that PostgreSQL refuses.
+    Without `is_durable` the commit does not wait for the disk: a crash of PostgreSQL may cost the last moments, which
+    the next report of each session, counting from its start, makes good.
+
+    Raises psycopg.Error, the records from some on not stored, if one holds a value that PostgreSQL refuses.
     """
     stored: set[UUID] = set()
-    with connection.transaction():
-        for step in _steps(records):
-            if isinstance(step, RouterRestart):
-                connection.execute(_ROUTER_RESTART, {"router_id": step.router_id, "event_at": step.event_at})
-            else:
-                stored |= _store(connection, step)
+    for step in _steps(records):
+        if isinstance(step, RouterRestart):
+            connection.execute(_ROUTER_RESTART, {"router_id": step.router_id, "event_at": step.event_at})
+        else:
+            stored |= _store(connection, step, is_durable)
     return [isinstance(record, RouterRestart) or record.session_key in stored for record in records]
 
 
@@ -264,25 +282,35 @@ def _steps(records: Sequence[Record]) -> list[list[AccountingRequest] | RouterRe
     return steps + [list(held.values()) for held in rounds]
 
 
-def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
+def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest], is_durable: bool) -> set[UUID]:
+    """One round trip and one commit for all of them, a second for those that start."""
     old = datetime.now(UTC) - _MAYBE_ARCHIVED_AFTER
     known = [packet.session_key for packet in packets if packet.status_type != "Start" or packet.event_at < old]
     started = [packet.session_key for packet in packets if packet.status_type == "Start"]
     classless = [packet for packet in packets if packet.subscription_id is None]
-    with connection.pipeline():
+    with connection.pipeline(), connection.transaction():
+        if not is_durable:
+            connection.execute("SET LOCAL synchronous_commit TO off")
         if known:
             connection.execute(_HOLD_OFF_ARCHIVE)
             connection.execute(_RESTORE, {"session_key": known})
         if classless:
             connection.execute(_ROTATE, _beginnings(classless))
         stored = connection.execute(_STORE, _columns(packets), binary=True)
-        if started:
-            connection.execute(_SUPERSEDE, {"session_key": started})
-            first_logins = connection.execute(_FIRST_LOGINS, {"session_key": started}, binary=True)
     if started:
-        for row in first_logins:
-            _first_login(connection, *row)
+        _follow_up(connection, started)
     return {row[0] for row in stored}
+
+
+def _follow_up(connection: BoundedConnection, started: Sequence[UUID]) -> None:
+    """What a Start means beyond its session. A transaction of its own: it touches other sessions and subscriptions, and
+    two batches that did so while they hold what they stored could wait for each other.
+    """
+    with connection.pipeline(), connection.transaction():
+        connection.execute(_SUPERSEDE, {"session_key": started})
+        first_logins = connection.execute(_FIRST_LOGINS, {"session_key": started}, binary=True)
+    for row in first_logins:
+        _first_login(connection, *row)
 
 
 def _first_login(

@@ -7,6 +7,7 @@ The pairs of an Access-Request hold the password in clear: they are never logged
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import md5
 from hmac import compare_digest
 from ipaddress import ip_network
@@ -244,6 +245,7 @@ def _event_at(values: dict[str, str], now: datetime) -> datetime:
     return now - timedelta(seconds=_number(values, "Acct-Delay-Time", 30 * 86400))
 
 
+@lru_cache(maxsize=64)
 def _parse_date(text: str) -> datetime:
     """A date as FreeRADIUS prints it, in the time zone of its process, which is ours: `Nov 22 2026 20:29:48 EAT`."""
     local = datetime.strptime(text, "%b %d %Y %H:%M:%S %Z")  # noqa: DTZ007 (it has the process's zone)

@@ -24,7 +24,7 @@ from radius_module.failures import Failures
 from radius_module.last_known import LastKnown
 from radius_module.logins import Found, LoginQuery, Row, find, read, stable
 from radius_module.recent import RecentLogins
-from radius_module.request import AccessRequest
+from radius_module.request import AccessRequest, AccountingRequest
 from radius_module.routers import Routers
 from radius_module.spool import Spool
 from radius_module.state import StateFile
@@ -36,6 +36,10 @@ QUEUE_DEADLINE_S = 0.5
 STATEMENT_DEADLINE_S = 0.5
 BACKGROUND_STATEMENT_DEADLINE_S = 5.0
 MAX_BATCH = 64
+
+
+Outcome = bool | psycopg.Error
+"""Of a record: whether it was stored, or why it never can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,19 @@ class Service:
         self._keyring = keyring
         self._logins_link = link("logins", STATEMENT_DEADLINE_S)
         self._accounting_link = link("accounting", STATEMENT_DEADLINE_S)
+        self._interims_link = link("interims", STATEMENT_DEADLINE_S)
         self._background_link = link("background", BACKGROUND_STATEMENT_DEADLINE_S)
         routers_link = link("routers", STATEMENT_DEADLINE_S)
-        self._links = (self._logins_link, self._accounting_link, self._background_link, routers_link)
+        self._links = (
+            self._logins_link,
+            self._accounting_link,
+            self._interims_link,
+            self._background_link,
+            routers_link,
+        )
         self._logins: Combiner[LoginQuery, Row | None] = Combiner(self._find, max_batch=MAX_BATCH)
-        self._accounting: Combiner[Record, bool | psycopg.Error] = Combiner(self._record, max_batch=MAX_BATCH)
+        self._accounting: Combiner[Record, Outcome] = Combiner(self._record, max_batch=MAX_BATCH)
+        self._interims: Combiner[Record, Outcome] = Combiner(self._record_interims, max_batch=MAX_BATCH)
         self._failures = Failures()
         self._recent = RecentLogins()
         self._last_known = LastKnown(settings.var / "spool" / "last_known.sqlite", log)
@@ -240,7 +252,8 @@ class Service:
         Raises SpoolFull or Overloaded (it is not kept: no answer), Unstorable (it never can be stored).
         """
         try:
-            stored = self._accounting.call(item, QUEUE_DEADLINE_S)
+            is_interim = isinstance(item, AccountingRequest) and item.status_type == "Interim-Update"
+            stored = (self._interims if is_interim else self._accounting).call(item, QUEUE_DEADLINE_S)
         except (DatabaseAway, Overloaded):
             self.spool.add(item)
             return
@@ -249,17 +262,20 @@ class Service:
         if not stored:
             raise Unstorable(f"router {item.router_id} is gone, or the session's id was taken by another")
 
-    def _record(self, items: list[Record]) -> list[bool | psycopg.Error]:
+    def _record(self, items: list[Record]) -> list[Outcome]:
         return self._record_on(self._accounting_link, items)
 
-    def _record_on(self, link: Link, items: Sequence[Record]) -> list[bool | psycopg.Error]:
+    def _record_interims(self, items: list[Record]) -> list[Outcome]:
+        return self._record_on(self._interims_link, items, is_durable=False)
+
+    def _record_on(self, link: Link, items: Sequence[Record], *, is_durable: bool = True) -> list[Outcome]:
         try:
-            return [*link.use(lambda connection: record(connection, items))]
+            return [*link.use(lambda connection: record(connection, items, is_durable=is_durable))]
         except psycopg.Error as error:
             if len(items) == 1:
                 return [error]
             # One of them is to blame; the others must not suffer.
-            return [stored for item in items for stored in self._record_on(link, [item])]
+            return [stored for item in items for stored in self._record_on(link, [item], is_durable=is_durable)]
 
     def _store_spooled(self, records: Sequence[Record]) -> bool:
         if not self._accounting_link.is_up:

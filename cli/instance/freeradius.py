@@ -1,6 +1,5 @@
 """FreeRADIUS with our configuration: what it needs written, its command, and the environment that it reads."""
 
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -51,5 +50,5 @@ def environment(settings: Settings) -> dict[str, str]:
         "RADDB_INSTANCES": str(settings.radius_instances),
         "RADDB_REJECT_DELAY": str(settings.radius_reject_delay_s),
         "RADDB_PYTHON_PATH": ":".join(dict.fromkeys(map(str, python_path))),
-        "VIRTUAL_ENV": sys.prefix,
+        "TZ": "UTC",
     }

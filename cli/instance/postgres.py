@@ -132,7 +132,7 @@ def _configuration(settings: Settings, *, durable: bool) -> str:
         "password_encryption": "scram-sha-256",
         "fsync": "on" if durable else "off",
         "full_page_writes": "on" if durable else "off",
-        "synchronous_commit": "on" if durable else "off",
+        "synchronous_commit": "on",
         "max_connections": 100,
         "shared_buffers": "256MB" if durable else "64MB",
         "max_wal_size": "2GB",

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ class Part:
 
     def kill(self) -> None:
         for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.stop()
 
     def signal_all(self, number: signal.Signals) -> None:
@@ -269,6 +270,36 @@ def test_a_freeradius_killed_while_postgresql_is_away_loses_nothing(site: Site, 
     assert stored_octets(site, "killed") == (1, 2)
     assert stored_octets(site, "after") == (1, 2)
     site.forget_connections()
+
+
+def test_a_crash_of_postgresql_costs_nothing_that_the_next_report_does_not_restore(site: Site) -> None:
+    """Interims are answered before they are on the disk; Start and Stop are not, nor is what a Stop counted."""
+    subscription = site.radius.subscribe({"devices": 100})
+    nas = site.radius.nas()
+
+    def report(status: str, number: int, down: int) -> None:
+        session = {"User-Name": subscription.username, "Calling-Station-Id": f"02:00:00:00:00:{number:02X}"}
+        nas.account(status, f"crash-{number}", {**session, **octets("Input", 1), **octets("Output", down)})
+
+    for number in range(20):
+        report("Start", number, 0)
+    for number in range(10):
+        report("Stop", number, 5)
+    for number in range(10, 20):
+        report("Interim-Update", number, 7)
+    site.postgres.kill()
+    site.postgres.start()
+    site.forget_connections()
+    query = "SELECT acct_session_id, output_octets, stop_received FROM session WHERE subscription_id = %s"
+    after_crash = {row["acct_session_id"]: row for row in site.radius.rows(query, subscription.id)}
+    assert len(after_crash) == 20
+    assert all(after_crash[f"crash-{number}"]["output_octets"] == 5 for number in range(10))
+    for number in range(10, 20):
+        report("Stop", number, 9)
+    for number in range(10, 20):
+        assert stored_octets(site, f"crash-{number}") == (1, 9)
+    (usage,) = site.radius.rows("SELECT output_octets FROM usage WHERE subscription_id = %s", subscription.id)
+    assert usage["output_octets"] == 10 * 5 + 10 * 9
 
 
 def test_a_disk_that_takes_no_more_leaves_the_record_with_the_router(site: Site, known: str) -> None:
