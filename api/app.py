@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from api import health, plans, routers, sessions, subscribers, subscriptions
+from api import health, plans, routers, sessions, subscribers, subscriptions, why
 from api.endpoint import at
 from api.middleware import RequestLog
 from api.problem import answer_http_exception
@@ -49,6 +49,7 @@ ROUTES = [
     at("/api/v1/routers/{id:id}", GET=routers.read, PATCH=routers.change, DELETE=routers.remove),
     at("/api/v1/sessions", GET=sessions.index),
     at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
+    at("/api/v1/why", GET=why.read),
 ]
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "subscription": ("cli.subscriptions", "subscription"),
     "router": ("cli.routers", "router"),
     "session": ("cli.sessions", "session"),
+    "why": ("cli.why", "why"),
     "queue": ("cli.queues", "queue"),
     "job": ("cli.jobs", "job"),
     "db": ("cli.database", "db"),

@@ -78,14 +78,19 @@ def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
 
 def _value(name: str, field: FieldInfo, value: Any) -> Any:
     if isinstance(value, tuple):
-        return [item for item in value if item]  # --macs "" leaves none
+        item_type = _kind(get_args(_kind(field.annotation))[0])
+        return [_number(item) if item_type is int else item for item in value if item]  # --macs "" leaves none
     if value == "" and _is_nullable(field):
         return None
     if name in _FROM_STDIN and value == "-":
         return sys.stdin.readline().rstrip("\r\n")
-    if _kind(field.annotation) is int and isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value[:30])
+    if _kind(field.annotation) is int and isinstance(value, str):
+        return _number(value)
     return value
+
+
+def _number(value: str) -> int | str:
+    return int(value[:30]) if value.isascii() and value.isdigit() else value
 
 
 def _null(field: FieldInfo) -> list[str]:

@@ -83,7 +83,7 @@ def show(settings: Settings, subscription_id: int, tenant_slug: str | None, as_j
 @json_option
 @pass_settings
 def change(settings: Settings, /, subscription_id: int, tenant_slug: str | None, as_json: bool, **options: Any) -> None:
-    """Sets the given fields; an empty value ("") unsets one. --macs replaces all devices."""
+    """Sets the given fields; an empty value ("") unsets one. --macs and --router-ids replace all of theirs."""
     body = read_options(SubscriptionChange, options)
     with at_tenant(settings, tenant_slug) as desk:
         subscription_life.change(desk.session, subscription_id, given(body), desk.keyring, desk.now)

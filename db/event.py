@@ -14,16 +14,34 @@ class Event(Base):
     __table_args__ = (
         PrimaryKeyConstraint("id", "created_at"),
         Index("event_tenant_id_id_idx", "tenant_id", "id"),
+        Index(
+            "event_subscription_id_created_at_idx",
+            "subscription_id",
+            "created_at",
+            postgresql_where="subscription_id IS NOT NULL",
+        ),
+        Index("event_router_id_created_at_idx", "router_id", "created_at", postgresql_where="router_id IS NOT NULL"),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     tenant_id: Mapped[BigInt | None]
+    subscription_id: Mapped[BigInt | None]
+    """Whose story it belongs to."""
+    router_id: Mapped[BigInt | None]
     type: Mapped[String]
     data: Mapped[Json]
 
 
-def record(session: Session, type_: str, data: dict[str, Any], tenant_id: int | None) -> None:
+def record(
+    session: Session,
+    type_: str,
+    data: dict[str, Any],
+    tenant_id: int | None,
+    *,
+    subscription_id: int | None = None,
+    router_id: int | None = None,
+) -> None:
     """Adds an event to the running transaction; a trigger notifies the channel `kibali_event` when it commits."""
-    session.add(Event(type=type_, data=data, tenant_id=tenant_id))
+    session.add(Event(type=type_, data=data, tenant_id=tenant_id, subscription_id=subscription_id, router_id=router_id))

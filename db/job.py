@@ -25,6 +25,7 @@ class Job(Base):
         Index("job_due_at_idx", "due_at", postgresql_where="state = 'pending'"),
         Index("job_lease_until_idx", "lease_until", postgresql_where="state = 'running'"),
         Index("job_queue_failed_at_idx", "queue", "finished_at", postgresql_where="state = 'failed'"),
+        Index("job_tenant_id_created_at_idx", "tenant_id", "created_at", postgresql_where="tenant_id IS NOT NULL"),
         Index("job_finished_at_idx", "finished_at", postgresql_where="state IN ('succeeded', 'cancelled')"),
         Index("job_unique_key_key", "unique_key", unique=True, postgresql_where="state IN ('pending', 'running')"),
         Index("job_periodic_idx", "unique_key", "created_at", postgresql_where="unique_key LIKE 'periodic:%'"),

@@ -1,4 +1,4 @@
-"""Subscriptions: one subscriber's hold on one plan, with the credentials and devices that log in by it."""
+"""Subscriptions: one subscriber's hold on one plan, with the credentials and devices that log in by it, and where."""
 
 from sqlalchemy import (
     Boolean,
@@ -92,3 +92,20 @@ class Device(Base):
     mac: Mapped[str] = mapped_column(MACADDR)
     subscription_id: Mapped[BigInt]
     created_at: Mapped[CreatedAt]
+
+
+class SubscriptionRouter(Base):
+    """A router that a subscription is valid on. Without such a row it is valid on all of its tenant's."""
+
+    __tablename__ = "subscription_router"
+    __table_args__ = (
+        PrimaryKeyConstraint("subscription_id", "router_id"),
+        ForeignKeyConstraint(
+            ["tenant_id", "subscription_id"], ["subscription.tenant_id", "subscription.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(["tenant_id", "router_id"], ["router.tenant_id", "router.id"]),
+    )
+
+    tenant_id: Mapped[BigInt]
+    subscription_id: Mapped[BigInt]
+    router_id: Mapped[BigInt]

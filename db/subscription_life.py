@@ -12,8 +12,9 @@ from db import tenant
 from db.plan import Plan
 from db.radius_session import Usage
 from db.refusal import Conflict, Invalid, NotFound
+from db.router import Router
 from db.subscriber import Subscriber
-from db.subscription import Device, Subscription
+from db.subscription import Device, Subscription, SubscriptionRouter
 from isp import credentials
 from isp.encryption import Keyring
 from isp.subscription import Status, Validity, ValidityFrom, ValidityUnit, renew
@@ -29,6 +30,8 @@ class NewSubscription:
     username: str | None = None
     password: str | None = None
     macs: Sequence[str] = ()
+    router_ids: Sequence[int] = ()
+    """The only routers it is valid on; empty for all."""
     framed_ip_address: str | None = None
     delegated_ipv6_prefix: str | None = None
     bind_mac: bool = False
@@ -43,7 +46,10 @@ class Created:
 
 
 def create(session: Session, tenant_id: int, new: NewSubscription, keyring: Keyring, now: datetime) -> Created:
-    """Begins a subscription. Raises Invalid for a plan or subscriber it can not have, Conflict for a device in use."""
+    """Begins a subscription.
+
+    Raises Invalid for a plan, subscriber or router it can not have, Conflict for a device in use.
+    """
     subscriber = _subscriber_to_sell_to(session, new.subscriber_id)
     plan = _plan_to_sell(session, new.plan_id)
     service = _service_within(plan, new.service)
@@ -65,6 +71,7 @@ def create(session: Session, tenant_id: int, new: NewSubscription, keyring: Keyr
     _seal_password(subscription, password, keyring)
     session.add(Usage(subscription_id=subscription.id, tenant_id=tenant_id))
     _set_macs(session, subscription, new.macs)
+    _set_routers(session, subscription, new.router_ids)
     session.flush()
     return Created(subscription, password)
 
@@ -72,13 +79,14 @@ def create(session: Session, tenant_id: int, new: NewSubscription, keyring: Keyr
 def change(
     session: Session, subscription_id: int, values: Mapping[str, Any], keyring: Keyring, now: datetime
 ) -> Subscription:
-    """Sets columns, and beside them `password` and `macs` (all of them). A new plan keeps the expiry that was paid for.
+    """Sets columns, and beside them `password`, `macs` and `router_ids` (all of them).
 
-    Raises NotFound; Conflict if it is cancelled or a device is in use; Invalid for a plan it can not have.
+    A new plan keeps the expiry that was paid for. Raises NotFound; Conflict if it is cancelled or a device is in use;
+    Invalid for a plan or router it can not have.
     """
     subscription = _for_change(session, subscription_id)
     columns = dict(values)
-    password, macs = columns.pop("password", None), columns.pop("macs", None)
+    password, macs, router_ids = (columns.pop(name, None) for name in ("password", "macs", "router_ids"))
     if "plan_id" in columns or "service" in columns:
         _move(session, subscription, columns, now)
     if columns.get("bind_mac") is False:
@@ -89,6 +97,8 @@ def change(
         _seal_password(subscription, password, keyring)
     if macs is not None:
         _set_macs(session, subscription, macs)
+    if router_ids is not None:
+        _set_routers(session, subscription, router_ids)
     subscription.updated_at = now
     session.flush()
     return subscription
@@ -227,3 +237,22 @@ def _set_macs(session: Session, subscription: Subscription, macs: Sequence[str])
     if new:
         row = {"tenant_id": subscription.tenant_id, "subscription_id": subscription.id}
         session.execute(insert(Device), [{**row, "mac": mac} for mac in new])
+
+
+def _set_routers(session: Session, subscription: Subscription, router_ids: Sequence[int]) -> None:
+    """Raises Invalid for a router that is not there, or not any more."""
+    wanted = sorted(set(router_ids))
+    mine = SubscriptionRouter.subscription_id == subscription.id
+    session.execute(delete(SubscriptionRouter).where(mine))
+    if not wanted:
+        return
+    statement = select(Router.id, Router.removed_at).where(Router.id.in_(wanted)).order_by(Router.id)
+    # Locked against being removed meanwhile.
+    found = {row.id: row.removed_at for row in session.execute(statement.with_for_update(read=True))}
+    for router_id in wanted:
+        if router_id not in found:
+            raise Invalid(f"There is no router {router_id}.", field="router_ids", code="not_found")
+        if found[router_id] is not None:
+            raise Invalid(f"Router {router_id} was removed.", field="router_ids", code="removed")
+    row = {"tenant_id": subscription.tenant_id, "subscription_id": subscription.id}
+    session.execute(insert(SubscriptionRouter), [{**row, "router_id": router_id} for router_id in wanted])

@@ -1,6 +1,6 @@
-"""Subscriptions as they are looked at: with their devices, and with what their plan makes of their expiry."""
+"""Subscriptions as they are looked at: with their devices and routers, and what their plan makes of their expiry."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.page import Page, PageRequest, Sort, one_page
 from db.plan import Plan
 from db.refusal import NotFound
-from db.subscription import Device, Subscription
+from db.subscription import Device, Subscription, SubscriptionRouter
 from isp.subscription import State, Status, state
 
 SORTS = {
@@ -23,11 +23,12 @@ SORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A subscription, its plan's grace, and the MAC addresses of its devices in order."""
+    """A subscription, its plan's grace, the MAC addresses of its devices and its only routers, both in order."""
 
     subscription: Subscription
     grace: timedelta
     macs: list[str]
+    router_ids: list[int]
 
     def state(self, now: datetime) -> State:
         subscription = self.subscription
@@ -65,19 +66,35 @@ def page(session: Session, request: PageRequest, filters: Filters, now: datetime
 
 
 def _listed(session: Session, rows: list[tuple[Subscription, int]]) -> list[Listed]:
-    macs = _macs(session, (subscription.id for subscription, _ in rows))
+    ids = [subscription.id for subscription, _ in rows]
+    macs, router_ids = macs_of(session, ids), router_ids_of(session, ids)
     return [
-        Listed(subscription, timedelta(hours=grace_hours), macs.get(subscription.id, []))
+        Listed(
+            subscription,
+            timedelta(hours=grace_hours),
+            macs.get(subscription.id, []),
+            router_ids.get(subscription.id, []),
+        )
         for subscription, grace_hours in rows
     ]
 
 
-def _macs(session: Session, subscription_ids: Iterable[int]) -> dict[int, list[str]]:
+def macs_of(session: Session, subscription_ids: Collection[int]) -> dict[int, list[str]]:
+    """By subscription, in order; those without a device are left out."""
     macs: dict[int, list[str]] = {}
-    statement = select(Device).where(Device.subscription_id.in_(list(subscription_ids))).order_by(Device.mac)
+    statement = select(Device).where(Device.subscription_id.in_(subscription_ids)).order_by(Device.mac)
     for device in session.scalars(statement):
         macs.setdefault(device.subscription_id, []).append(device.mac.upper())
     return macs
+
+
+def router_ids_of(session: Session, subscription_ids: Collection[int]) -> dict[int, list[int]]:
+    """By subscription, in order; those that are valid on all routers are left out."""
+    router_ids: dict[int, list[int]] = {}
+    bound = SubscriptionRouter.subscription_id.in_(subscription_ids)
+    for row in session.scalars(select(SubscriptionRouter).where(bound).order_by(SubscriptionRouter.router_id)):
+        router_ids.setdefault(row.subscription_id, []).append(row.router_id)
+    return router_ids
 
 
 def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:

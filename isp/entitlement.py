@@ -126,6 +126,8 @@ class Accept:
     delegated_ipv6_pool: str | None = None
     delegated_ipv6_prefix: str | None = None
     address_list: str | None = None
+    room_left: int | None = None
+    """How many more devices could be online beside this one; None where the oldest gives way."""
     displaced: Sequence[str] = field(default=())
     """Keys of the sessions that this one takes the place of, where the plan drops the oldest."""
 
@@ -174,7 +176,7 @@ def decide(account: Account, attempt: Attempt, now: datetime) -> Accept | Reject
         reason = Reason.GRACE if current is State.GRACE else Reason.OK
     return Accept(
         reason=reason,
-        rate_limit=_speed(plan, used_up, now.astimezone(account.timezone).time()),
+        rate_limit=_speed(account, used_up, now),
         session_timeout_s=_session_timeout_s(account, remaining.time_s if counts_down else None, now),
         idle_timeout_s=plan.idle_timeout_s,
         interim_interval_s=plan.interim_interval_s,
@@ -187,6 +189,7 @@ def decide(account: Account, attempt: Attempt, now: datetime) -> Accept | Reject
         delegated_ipv6_pool=None if account.delegated_ipv6_prefix else plan.delegated_ipv6_pool,
         delegated_ipv6_prefix=account.delegated_ipv6_prefix,
         address_list=plan.address_list,
+        room_left=None if plan.drop_oldest else -excess,
         displaced=tuple(session.session_key for session in displaced if session.session_key),
     )
 
@@ -234,11 +237,12 @@ def _walled_garden(account: Account, reason: Reason) -> Accept | None:
     )
 
 
-def _speed(plan: PlanTerms, throttled: bool, local_time: time) -> str:
+def _speed(account: Account, throttled: bool, now: datetime) -> str:
     """Fair use beats the boost, which beats the plan's own speed; only that has a burst."""
+    plan = account.plan
     if throttled and plan.fair_use:
         return str(plan.fair_use)
-    if plan.boost and plan.boost.holds(local_time):
+    if plan.boost and plan.boost.holds(now.astimezone(account.timezone).time()):
         return str(plan.boost.rate)
     return rate_limit(
         plan.rate.upload_kbps,

@@ -69,11 +69,12 @@ class Failures:
             count.blocked_until = now + BLOCK_S
 
     def _forget(self, now: float) -> None:
-        """Makes room: what is over goes, and if that is not enough, the oldest half."""
+        """Makes room: what is over goes. If that is not enough, the older half, those that block nobody first."""
         self._counts = {
             key: count
             for key, count in self._counts.items()
             if count.blocked_until > now or now - count.since <= WINDOW_S
         }
         if len(self._counts) >= MAX_KEYS:
-            self._counts = dict(list(self._counts.items())[MAX_KEYS // 2 :])
+            oldest_first = sorted(self._counts.items(), key=lambda item: item[1].blocked_until > now)
+            self._counts = dict(oldest_first[MAX_KEYS // 2 :])

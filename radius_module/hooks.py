@@ -99,15 +99,21 @@ def authorize(lists: Lists) -> int | tuple[int, Reply, Reply]:
     return radiusd.RLM_MODULE_OK, decision.reply, tuple(control)
 
 
-def post_auth(lists: Lists) -> int:
-    """The answer is settled."""
+def post_auth(lists: Lists) -> int | tuple[int, Reply, Reply]:
+    """The password was judged: an accept takes its place among the devices, and what is settled is written down."""
     control = dict(lists["config"] or ())
     number = int(control.get("Kibali-Decision", "-1"))
     reason = control.get("Kibali-Reason", Reason.MALFORMED.value)
     kept = _decisions[number % _DECISIONS_KEPT]
     if kept is not None and kept[0] == number:
+        decision = kept[1]
+        if reason == decision.reason.value and not _service.admit(decision):
+            late = Reason.TOO_MANY_DEVICES.value
+            # The reject section calls again, and then it is written down.
+            message = ("Reply-Message", decision.too_many_devices_message)
+            return radiusd.RLM_MODULE_REJECT, (message,), (("Kibali-Reason", ":=", late),)
         _decisions[number % _DECISIONS_KEPT] = None
-        _service.answered(kept[1].request, kept[1], reason)
+        _service.answered(decision.request, decision, reason)
     else:
         with suppress(MalformedRequest):
             _service.answered(access_request(lists["request"] or ()), None, reason)

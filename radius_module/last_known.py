@@ -8,6 +8,7 @@ import json
 import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -17,6 +18,12 @@ MAX_AGE = timedelta(hours=24)
 FLUSH_S = 1.0
 # A row that says the same is not written again within this time; its age only has to be right to the minute.
 REWRITE_AFTER = timedelta(minutes=10)
+# Who was not seen for so long is deleted; looked for now and then, while rows come in.
+KEPT = timedelta(days=7)
+PRUNE_EVERY = timedelta(hours=1)
+
+# Codes of sqlite for a file whose contents make no sense.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS last_known (
@@ -27,6 +34,8 @@ CREATE TABLE IF NOT EXISTS last_known (
 """
 
 Row = Sequence[Any]
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class LastKnown:
@@ -39,21 +48,22 @@ class LastKnown:
         self._closing = Event()
         self._thread = Thread(target=self._run, name="last-known", daemon=True)
         self._database: sqlite3.Connection | None = None
+        self._pruned_at = _NEVER
+        self._problem = ""
 
     def start(self) -> None:
-        """A damaged file is replaced: it is a copy, and the next logins fill it."""
+        """Works without a file that can be used too: then nothing is known while PostgreSQL is away."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        try:
-            self._database = self._open()
-        except sqlite3.DatabaseError as error:
-            self._log(f"{self._path} is damaged and begun anew: {error}")
-            self._path.unlink(missing_ok=True)
-            self._database = self._open()
+        self._database = self._open()
         self._thread.start()
 
     def close(self) -> None:
         self._closing.set()
         self._thread.join(timeout=3)
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
     def remember(self, name: str, row: Row, stable: Hashable, now: datetime) -> None:
         """Keeps `row` under `name`; `stable` is the part of it whose change matters."""
@@ -66,8 +76,8 @@ class LastKnown:
 
     def forget(self, name: str) -> None:
         """The database says that nobody has this name any more."""
-        if self._written.pop(name, None):
-            self._waiting[name] = (datetime.min.replace(tzinfo=UTC), ())
+        self._written.pop(name, None)
+        self._waiting[name] = (_NEVER, ())
 
     def recall(self, name: str, now: datetime, max_age: timedelta = MAX_AGE) -> tuple[Row, datetime] | None:
         """The row and when it was last seen; None if it is unknown or older than `max_age`."""
@@ -84,14 +94,44 @@ class LastKnown:
         if found is None:
             return None
         seen_at = datetime.fromtimestamp(found[0], UTC)
-        return (_decode(found[1]), seen_at) if now - seen_at <= max_age else None
+        if now - seen_at > max_age:
+            return None
+        try:
+            return _decode(found[1]), seen_at
+        except ValueError:  # damage that sqlite does not notice
+            return None
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection | None:
+        """A damaged file is replaced: it is a copy, and the next logins fill it. None if there can be none now."""
+        try:
+            try:
+                return self._connect()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._delete(error)
+                return self._connect()
+        except (OSError, sqlite3.Error) as error:
+            self._say(f"{self._path} can not be used: {error}")
+            return None
+
+    def _delete(self, error: sqlite3.Error) -> None:
+        self._log(f"{self._path} is damaged and begun anew: {error}")
+        # Left alone, an old write-ahead log would be played into the new file.
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+    def _connect(self) -> sqlite3.Connection:
         self._path.touch(mode=0o600)
         database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")  # a copy: a power cut may cost its last seconds
-        database.execute(_SCHEMA)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = OFF")  # a copy: a power cut may cost its last seconds
+            database.execute(_SCHEMA)
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
     def _run(self) -> None:
@@ -100,24 +140,64 @@ class LastKnown:
         self._flush()
 
     def _flush(self) -> None:
-        if not self._waiting or self._database is None:
+        if not self._waiting:
             return
         batch = dict(self._waiting)
-        rows = [(name, at.timestamp(), _encode(row)) for name, (at, row) in batch.items() if row]
-        gone = [(name,) for name, (_at, row) in batch.items() if not row]
         try:
-            with self._lock:
-                self._database.execute("BEGIN")
-                self._database.executemany("INSERT OR REPLACE INTO last_known VALUES (?, ?, ?)", rows)
-                self._database.executemany("DELETE FROM last_known WHERE name = ?", gone)
-                self._database.execute("COMMIT")
+            self._write(batch)
         except sqlite3.Error as error:
-            self._log(f"the last known entitlements can not be written: {error}")
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
+            self._say(f"the last known entitlements can not be written: {error}")
+            self._recover(error)
+            for name in batch:
+                self._written.pop(name, None)  # so that the next login tries again
         for name, kept in batch.items():
             if self._waiting.get(name) is kept:
                 del self._waiting[name]
+
+    def _write(self, batch: dict[str, tuple[datetime, Row]]) -> None:
+        rows = [(name, at.timestamp(), _encode(row)) for name, (at, row) in batch.items() if row]
+        gone = [(name,) for name, (_at, row) in batch.items() if not row]
+        newest = max(at for at, _row in batch.values())
+        with self._lock:
+            self._database = self._database or self._open()
+            if self._database is None:
+                raise sqlite3.OperationalError("there is no file")
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT OR REPLACE INTO last_known VALUES (?, ?, ?)", rows)
+            self._database.executemany("DELETE FROM last_known WHERE name = ?", gone)
+            if newest - self._pruned_at >= PRUNE_EVERY:
+                self._prune(self._database, newest)
+            self._database.execute("COMMIT")
+        self._problem = ""
+
+    def _prune(self, database: sqlite3.Connection, now: datetime) -> None:
+        database.execute("DELETE FROM last_known WHERE seen_at < ?", ((now - KEPT).timestamp(),))
+        for name, (at, _fingerprint) in list(self._written.items()):
+            if now - at >= REWRITE_AFTER:
+                self._written.pop(name, None)
+        self._pruned_at = now
+
+    def _recover(self, error: sqlite3.Error) -> None:
+        with self._lock:
+            if self._database is None:
+                return
+            if _is_damage(error):
+                self._database.close()
+                self._delete(error)
+                self._database = self._open()
+            elif self._database.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")
+
+    def _say(self, problem: str) -> None:
+        """Once, however long it lasts."""
+        if not self._problem:
+            self._log(problem)
+        self._problem = problem
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in _DAMAGED
 
 
 def _encode(row: Row) -> str:

@@ -28,6 +28,7 @@ SELECT q.n, t.id, t.language, t.timezone,
        p.boost_from, p.boost_until, p.boost_upload_kbps, p.boost_download_kbps,
        p.idle_timeout_s, p.interim_interval_s, p.framed_pool, p.framed_ipv6_pool, p.delegated_ipv6_pool,
        p.address_list, p.walled_garden_address_list,
+       ARRAY(SELECT bound.router_id FROM subscription_router bound WHERE bound.subscription_id = s.id ORDER BY 1),
        u.input_octets - u.validity_input_octets, u.output_octets - u.validity_output_octets,
        u.session_time_s - u.validity_session_time_s,
        days.used, open.sessions
@@ -63,7 +64,9 @@ SELECT q.n, t.id, t.language, t.timezone,
 """
 
 _DAY_ZERO = date(2000, 1, 1)
+_PLAN_COLUMNS = slice(16, 53)
 _VOLATILE_COLUMNS = 5
+_STATUSES = {status.value: status for status in Status}
 
 Row = Sequence[Any]
 
@@ -111,8 +114,9 @@ def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[R
 
 
 def stable(row: Row) -> Row:
-    """What of a row is terms and credentials, not usage and sessions."""
-    return row[:-_VOLATILE_COLUMNS]
+    """What of a row is terms and credentials, not usage and sessions: hashable."""
+    *terms, router_ids = row[:-_VOLATILE_COLUMNS]
+    return (*terms, tuple(router_ids))
 
 
 @lru_cache(maxsize=64)
@@ -121,39 +125,37 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def read(row: Row) -> Found:
-    values = iter(row)
-    take: Callable[[], Any] = values.__next__
-    tenant_id, language, timezone = take(), take(), _zone(take())
-    subscription_id = take()
+    """What a row says; `_SELECT` and this name its columns in the same order."""
+    tenant_id, language, timezone, subscription_id = row[:4]
     if subscription_id is None:
         return Found(tenant_id, language, None, b"", False, None, False)
-    by_device, _username, service, status = take(), take(), take(), Status(take())
-    password_sealed, activated_at, expires_at = take(), take(), take()
-    framed_ip_address, delegated_ipv6_prefix, bind_mac, bound_mac = take(), take(), take(), take()
-    plan_id, plan = take(), _plan(take)
-    used = Used(take() or 0, take() or 0, take() or 0)
-    days, sessions = take() or (), take() or ()
+    by_device, _username, service, status, password_sealed, activated_at, expires_at = row[4:11]
+    framed_ip_address, delegated_ipv6_prefix, bind_mac, bound_mac, plan_id = row[11:16]
+    router_ids, input_octets, output_octets, session_time_s, days, sessions = row[_PLAN_COLUMNS.stop :]
     account = Account(
         subscription_id=subscription_id,
         service=service,
-        status=status,
-        plan=plan,
-        timezone=timezone,
+        status=_STATUSES[status],
+        plan=_plan(tuple(row[_PLAN_COLUMNS])),
+        timezone=_zone(timezone),
         activated_at=activated_at,
         expires_at=expires_at,
         framed_ip_address=framed_ip_address,
         delegated_ipv6_prefix=delegated_ipv6_prefix,
         bound_mac=bound_mac,
-        used_in_validity=used,
-        used_by_day=[(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days],
-        open_sessions=[_open_session(columns) for columns in sessions],
+        router_ids=router_ids,
+        used_in_validity=Used(input_octets or 0, output_octets or 0, session_time_s or 0),
+        used_by_day=[(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days or ()],
+        open_sessions=[_open_session(columns) for columns in sessions or ()],
     )
-    return Found(
-        tenant_id, language, account, bytes(password_sealed), by_device, plan_id, bind_mac and bound_mac is None
-    )
+    binds_mac = bind_mac and bound_mac is None
+    return Found(tenant_id, language, account, bytes(password_sealed), by_device, plan_id, binds_mac)
 
 
-def _plan(take: Callable[[], Any]) -> PlanTerms:
+@lru_cache(maxsize=4096)
+def _plan(columns: tuple[Any, ...]) -> PlanTerms:
+    """Kept, since subscribers share plans: making one takes longer than all else that a row needs."""
+    take: Callable[[], Any] = iter(columns).__next__
     service, upload_kbps, download_kbps = take(), take(), take()
     burst = _burst(take(), take(), take(), take(), take())
     priority, minimum = take(), _rate(take(), take())

@@ -3,40 +3,80 @@
 Without this, two devices that log in at the same moment would both find room for one.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
+from threading import Lock
 
 from isp.entitlement import OpenSession
 
 # A router sends Start within moments of the login; a login that never became a session must not hold its place long.
-HELD_S = 10
+HELD = timedelta(seconds=10)
 MAX_SUBSCRIPTIONS = 50_000
+
+_Logins = dict[str, datetime]
 
 
 class RecentLogins:
     def __init__(self) -> None:
-        self._held: dict[int, list[tuple[str | None, datetime]]] = {}
+        self._lock = Lock()
+        self._held: OrderedDict[int, _Logins] = OrderedDict()
+        """By subscription, the one with the newest login last; by device, when it logged in."""
 
     def add(self, subscription_id: int, calling_station_id: str | None, now: datetime) -> None:
-        if len(self._held) >= MAX_SUBSCRIPTIONS:
-            self._held = {key: held for key, held in self._held.items() if now < _end(held[-1][1])}
-        self._held.setdefault(subscription_id, []).append((calling_station_id, now))
+        """A login without an address is not held: nobody could tell its session from it."""
+        if calling_station_id is None:
+            return
+        with self._lock:
+            self._hold(subscription_id, calling_station_id, now)
+
+    def admit(
+        self,
+        subscription_id: int,
+        calling_station_id: str | None,
+        known: Set[str | None],
+        room_left: int,
+        now: datetime,
+    ) -> bool:
+        """Holds a place for a login whose password was right, unless others took what room there was meanwhile.
+
+        `known` are the devices that were counted when it was decided, `room_left` how many more there may be beside it.
+        """
+        with self._lock:
+            held = _not_over(self._held.get(subscription_id, {}), now)
+            came_since = sum(1 for mac in held if mac != calling_station_id and mac not in known)
+            if came_since > room_left:
+                return False
+            if calling_station_id is not None:
+                self._hold(subscription_id, calling_station_id, now)
+            return True
 
     def beside(
         self, subscription_id: int, sessions: Sequence[OpenSession], interim_interval_s: int, now: datetime
     ) -> list[OpenSession]:
-        """The logins of other devices than those of `sessions`, as if they were sessions already."""
+        """The logins of other devices than those of the living `sessions`, as if they were sessions already."""
         held = self._held.get(subscription_id)
         if not held:
             return []
-        alive = [(mac, at) for mac, at in held if now < _end(at)]
-        if not alive:
-            self._held.pop(subscription_id, None)
-            return []
-        seen = {session.calling_station_id for session in sessions}
-        newest = {mac: at for mac, at in alive if mac is not None and mac not in seen}
-        return [OpenSession("", mac, at, at, interim_interval_s) for mac, at in newest.items()]
+        online = {session.calling_station_id for session in sessions if not session.is_ghost(now)}
+        return [
+            OpenSession("", mac, at, at, interim_interval_s)
+            for mac, at in _not_over(held, now).items()
+            if mac not in online
+        ]
+
+    def _hold(self, subscription_id: int, calling_station_id: str, now: datetime) -> None:
+        held = _not_over(self._held.pop(subscription_id, {}), now)
+        # A new dictionary: `beside` may be reading the old one.
+        self._held[subscription_id] = {**held, calling_station_id: now}
+        self._forget(now)
+
+    def _forget(self, now: datetime) -> None:
+        """The oldest, while they are over or too many: a step or two for each login that was added."""
+        held = self._held
+        while len(held) > MAX_SUBSCRIPTIONS or not _not_over(held[next(iter(held))], now):
+            held.popitem(last=False)
 
 
-def _end(at: datetime) -> datetime:
-    return at + timedelta(seconds=HELD_S)
+def _not_over(held: _Logins, now: datetime) -> _Logins:
+    return {mac: at for mac, at in held.items() if now - at < HELD}

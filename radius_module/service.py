@@ -58,6 +58,11 @@ class Decision:
     message: str = ""
     """The customer's sentence of a reject."""
     wrong_password_message: str = ""
+    room_left: int | None = None
+    """How many more devices may log in beside this one; None if that is no matter."""
+    known_devices: frozenset[str | None] = frozenset()
+    """Those that were counted already."""
+    too_many_devices_message: str = ""
 
 
 class Unanswerable(Exception):
@@ -169,6 +174,14 @@ class Service:
         row, seen_at = recalled
         return self._decide(request, read(row), now, {"last_known_at": seen_at.isoformat(timespec="seconds")})
 
+    def admit(self, decision: Decision) -> bool:
+        """Takes its place for a login whose password was right; False if others took the last one meanwhile."""
+        if not decision.is_accept or decision.room_left is None or decision.subscription_id is None:
+            return True
+        mac = decision.request.calling_station_id
+        now = datetime.now(UTC)
+        return self._recent.admit(decision.subscription_id, mac, decision.known_devices, decision.room_left, now)
+
     def answered(self, request: AccessRequest, decision: Decision | None, reason: str) -> None:
         """The answer has gone out: remembers what matters for the next login, and logs it.
 
@@ -178,8 +191,6 @@ class Service:
         now = datetime.now(UTC)
         if decision is not None and is_accept:
             self._failures.succeeded(*_who(request))
-            assert decision.subscription_id is not None
-            self._recent.add(decision.subscription_id, request.calling_station_id, now)
         elif reason in (Reason.WRONG_PASSWORD.value, Reason.UNKNOWN_USER.value):
             self._failures.failed(*_who(request), monotonic())
         self.auth_log.add(
@@ -215,22 +226,32 @@ class Service:
         if account.expires_at:
             detail["expires_at"] = account.expires_at.isoformat(timespec="seconds")
         password = None if found.by_device else self._password(account.subscription_id, found.password_sealed)
-        decision = Decision(
-            request,
-            verdict.reason,
-            account.subscription_id,
-            detail,
-            password=password,
-            wrong_password_message=sentence(Reason.WRONG_PASSWORD, found.language),
-        )
+        reply: tuple[tuple[str, str], ...] = ()
+        message = ""
+        room_left = None
         if isinstance(verdict, Accept):
+            room_left = verdict.room_left
             detail["rate_limit"] = verdict.rate_limit
             if verdict.session_timeout_s is not None:
                 detail["session_timeout_s"] = verdict.session_timeout_s
             radius_class = "0x" + new_class(account.subscription_id).encode().hex()
             reply = (*attributes(verdict, account.service), ("Class", radius_class))
-            return replace(decision, is_accept=True, reply=reply)
-        return replace(decision, message=sentence(verdict.reason, found.language))
+        else:
+            message = sentence(verdict.reason, found.language)
+        return Decision(
+            request,
+            verdict.reason,
+            account.subscription_id,
+            detail,
+            reply=reply,
+            password=password,
+            is_accept=bool(reply),
+            message=message,
+            room_left=room_left,
+            known_devices=frozenset([session.calling_station_id for session in account.open_sessions]),
+            too_many_devices_message=sentence(Reason.TOO_MANY_DEVICES, found.language),
+            wrong_password_message=sentence(Reason.WRONG_PASSWORD, found.language),
+        )
 
     def _with_recent_logins(self, account: Account, now: datetime) -> Account:
         sessions = account.open_sessions

@@ -1,12 +1,14 @@
 """Accounting records on disk while PostgreSQL is away: flushed before the router is answered, stored later.
 
 A segment is a file of lines, each a checksum and a record as JSON. A segment is replayed whole, then deleted: a crash
-in between replays it again, which changes nothing. A line cut short by a crash was never answered, and is passed over.
+in between replays it again, which changes nothing. A line cut short by a crash was never answered, and is passed over;
+a segment with damage elsewhere is kept beside the others as `.damaged`.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
@@ -49,7 +51,7 @@ class Spool:
 
     def start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        self.waiting = sum(1 for path in self._segments() for _ in _records(path))
+        self.waiting = sum(record is not None for path in self._segments() for record in _records(path))
         if self.waiting:
             self._log(f"{self.waiting} accounting records wait on disk for PostgreSQL")
         Thread(target=self._replay, name="spool", daemon=True).start()
@@ -87,7 +89,7 @@ class Spool:
         return [None] * len(records)
 
     def _open(self) -> None:
-        numbers = [int(path.stem) for path in self._segments()]
+        numbers = [int(path.stem) for path in self._directory.iterdir() if path.stem.isdigit()]
         path = self._directory / f"{max(numbers, default=0) + 1:08d}.spool"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._path, self._size = path, 0
@@ -114,6 +116,8 @@ class Spool:
 
     def _replay(self) -> None:
         while not self._closing.wait(REPLAY_EVERY_S):
+            if self.problem:
+                self._look_for_room()
             for path in self._segments():
                 try:
                     if not self._replay_segment(path):
@@ -121,6 +125,21 @@ class Spool:
                 except OSError as error:
                     self._log(f"{path} can not be replayed: {error.strerror}")
                     break
+
+    def _look_for_room(self) -> None:
+        """Ends the problem as soon as the disk takes a block again, whether or not a record comes for it."""
+        probe = self._directory / "probe"
+        with self._lock:
+            try:
+                with probe.open("wb", buffering=0) as file:
+                    _write_all(file.fileno(), bytes(4096))
+                    os.fsync(file.fileno())
+                probe.unlink()
+            except OSError:
+                with suppress(OSError):
+                    probe.unlink(missing_ok=True)
+                return
+            self.problem = ""
 
     def _replay_segment(self, path: Path) -> bool:
         """True once all of it is stored and it is deleted; False if PostgreSQL is away."""
@@ -130,9 +149,12 @@ class Spool:
         with self._lock:
             if path == self._path:
                 self._seal()
-        stored = 0
+        stored = damaged = 0
         batch: list[Record] = []
         for record in _records(path):
+            if record is None:
+                damaged += 1
+                continue
             batch.append(record)
             if len(batch) == REPLAY_BATCH:
                 if not self._store(batch):
@@ -142,9 +164,15 @@ class Spool:
         if batch and not self._store(batch):
             return False
         stored += len(batch)
-        path.unlink()
-        self.waiting = max(0, self.waiting - stored)
-        self._log(f"{stored} accounting records from the disk are stored")
+        if damaged:
+            kept = path.rename(path.with_suffix(".damaged"))
+            self._log(f"{damaged} accounting records on the disk are damaged and passed over; they are in {kept}")
+        else:
+            path.unlink()
+        with self._lock:
+            self.waiting = max(0, self.waiting - stored)
+        if stored:
+            self._log(f"{stored} accounting records from the disk are stored")
         return True
 
 
@@ -158,13 +186,22 @@ def _line(record: Record) -> bytes:
     return b"%08x %s\n" % (crc32(text), text)
 
 
-def _records(path: Path) -> Iterator[Record]:
-    """The whole records of a segment, in order."""
+def _records(path: Path) -> Iterator[Record | None]:
+    """The records of a segment, in order; None for one that is damaged, nothing for a last one that was cut short."""
     with path.open("rb") as lines:
         for line in lines:
-            checksum, _, text = line.rstrip(b"\n").partition(b" ")
-            if line.endswith(b"\n") and checksum == b"%08x" % crc32(text):
-                yield _record(json.loads(text))
+            if line.endswith(b"\n"):
+                yield _parse(line[:-1])
+
+
+def _parse(line: bytes) -> Record | None:
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % crc32(text):
+        return None
+    try:
+        return _record(json.loads(text))
+    except (KeyError, TypeError, ValueError):  # of another version, which said less
+        return None
 
 
 def _record(values: dict[str, Any]) -> Record:

@@ -21,6 +21,8 @@ from db.subscription_list import Listed
 
 Service = Literal["hotspot", "pppoe"]
 Macs = Annotated[list[Mac], Field(max_length=100)]
+RouterIds = Annotated[list[Id], Field(max_length=1_000)]
+"""The only routers it is valid on; empty for all of the tenant's."""
 
 
 class SubscriptionTerms(Input):
@@ -29,6 +31,7 @@ class SubscriptionTerms(Input):
     username: Username
     password: Password
     macs: Macs
+    router_ids: RouterIds
     framed_ip_address: FramedIpAddress | None = None
     delegated_ipv6_prefix: DelegatedIpv6Prefix | None = None
     bind_mac: bool
@@ -44,6 +47,7 @@ class SubscriptionCreate(Input):
     username: Username | None = None
     password: Password | None = None
     macs: Macs = Field([])
+    router_ids: RouterIds = Field([])
     framed_ip_address: FramedIpAddress | None = None
     delegated_ipv6_prefix: DelegatedIpv6Prefix | None = None
     bind_mac: bool = False
@@ -53,7 +57,10 @@ SubscriptionChange = partial(SubscriptionTerms, "SubscriptionChange")
 
 
 class SubscriptionOut(Output):
-    """A subscription. `activated_at` null: its time starts at the first login. `expires_at` null beside it: never."""
+    """A subscription. `activated_at` null: its time starts at the first login. `expires_at` null beside it: never.
+
+    `router_ids` empty: valid on every router of the tenant.
+    """
 
     id: int
     subscriber_id: int
@@ -65,6 +72,7 @@ class SubscriptionOut(Output):
     activated_at: Moment | None
     expires_at: Moment | None
     macs: list[str]
+    router_ids: list[int]
     framed_ip_address: StoredAddress | None
     delegated_ipv6_prefix: StoredAddress | None
     bind_mac: bool
@@ -76,7 +84,7 @@ class SubscriptionOut(Output):
     def at(cls, listed: Listed, now: datetime) -> Self:
         """The subscription as it is at `now`."""
         values: dict[str, Any] = {name: getattr(listed.subscription, name, None) for name in cls.model_fields}
-        values |= {"state": listed.state(now).value, "macs": listed.macs}
+        values |= {"state": listed.state(now).value, "macs": listed.macs, "router_ids": listed.router_ids}
         return cls.model_construct(**values)
 
 

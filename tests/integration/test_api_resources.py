@@ -273,6 +273,45 @@ def test_setting_macs_replaces_all_of_them(api: Client) -> None:
     assert api.patch(f"/subscriptions/{made['id']}", {"macs": []}).json()["macs"] == []
 
 
+def test_setting_routers_replaces_all_of_them(api: Client) -> None:
+    first, second = api.router()["id"], api.router()["id"]
+    made = api.subscription(router_ids=[second, first, second])
+    assert made["router_ids"] == [first, second]
+    path = f"/subscriptions/{made['id']}"
+    assert api.patch(path, {"username": "elsewhere"}).json()["router_ids"] == [first, second]
+    assert api.patch(path, {"router_ids": [second]}).json()["router_ids"] == [second]
+    assert api.get(path)["router_ids"] == [second]
+    assert api.patch(path, {"router_ids": []}).json()["router_ids"] == []
+
+
+def test_a_subscription_is_valid_everywhere_unless_told_otherwise(api: Client) -> None:
+    assert api.subscription()["router_ids"] == []
+
+
+@pytest.mark.parametrize(("ended", "code"), [(False, "not_found"), (True, "removed")])
+def test_a_router_that_is_not_there_is_refused_and_nothing_changes(api: Client, ended: bool, code: str) -> None:
+    there = api.router()["id"]
+    router_id = api.router()["id"] if ended else 10**15
+    made = api.subscription(router_ids=[there])
+    api.delete(f"/routers/{router_id}")
+    path = f"/subscriptions/{made['id']}"
+    refused = error(api.patch(path, {"username": "moved", "router_ids": [there, router_id]}), 422)
+    assert (refused["code"], refused["field"]) == (code, "router_ids")
+    assert str(router_id) in refused["message"]
+    made.pop("password")
+    assert api.get(path) == made
+    body = {"plan_id": made["plan_id"], "subscriber_id": made["subscriber_id"], "service": "hotspot"}
+    assert error(api.post("/subscriptions", {**body, "router_ids": [router_id]}), 422) == refused
+
+
+def test_a_subscription_stays_bound_to_a_router_that_is_removed_later(api: Client) -> None:
+    """Were it free then, it would be valid everywhere."""
+    router_id = api.router()["id"]
+    made = api.subscription(router_ids=[router_id])
+    api.delete(f"/routers/{router_id}")
+    assert api.get(f"/subscriptions/{made['id']}")["router_ids"] == [router_id]
+
+
 def test_without_binding_no_device_stays_bound(api: Client) -> None:
     made = api.subscription(bind_mac=True)
     api.patch(f"/subscriptions/{made['id']}", {"bound_mac": "02:00:00:00:00:07"})

@@ -185,6 +185,20 @@ def test_a_customer_from_nothing_to_cancelled(shop: Shop) -> None:
     assert [row["username"] for row in shop.json("subscription", "list", "--state", "active")] == ["demo"]
 
 
+def test_a_subscription_is_bound_to_routers_by_their_ids(shop: Shop) -> None:
+    router = str(shop.json("router", "add", "--name", "Gate", "--nas-address", "192.0.2.7")["id"])
+    bound = shop.json("subscription", "change", "1", "--router-ids", "1", "--router-ids", router)
+    assert bound["router_ids"] == [1, int(router)]
+    assert ["router", "ids", "1,", router] in [
+        line.split() for line in shop.run("subscription", "show", "1").splitlines()
+    ]
+    assert "There is no router 99" in shop.run("subscription", "change", "1", "--router-ids", "99", status=1)
+    assert "--router-ids: It must be a valid integer" in shop.run(
+        "subscription", "change", "1", "--router-ids", "Gate", status=1
+    )
+    assert shop.json("subscription", "change", "1", "--router-ids", "")["router_ids"] == []
+
+
 def test_a_router_shows_its_made_up_secret_once(shop: Shop) -> None:
     made = shop.json("router", "add", "--name", "Roof", "--nas-address", "192.0.2.8", "--swap-octets")
     assert len(made.pop("radius_secret")) == 32

@@ -264,6 +264,21 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
         "device",
         {"tenant_id": 2, "mac": "02:00:00:00:00:01", "subscription_id": 1},
     ),
+    (
+        "subscription_router_pkey",
+        "subscription_router",
+        {"tenant_id": 1, "subscription_id": 1, "router_id": 1},
+    ),
+    (
+        "subscription_router_tenant_id_router_id_fkey",
+        "subscription_router",
+        {"tenant_id": 1, "subscription_id": 1, "router_id": 2},
+    ),
+    (
+        "subscription_router_tenant_id_subscription_id_fkey",
+        "subscription_router",
+        {"tenant_id": 2, "subscription_id": 1, "router_id": 2},
+    ),
     ("usage_counters_check", "usage", {"input_octets": -1}),
     ("session_counters_check", "session", {"output_octets": -1}),
     ("usage_day_counters_check", "usage_day", {"session_time_s": -1}),
@@ -293,9 +308,11 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "subscriber", {**SUBSCRIBER, "msisdn": "254700000001"})
         insert(connection, "subscriber", {**SUBSCRIBER, "tenant_id": 2})
         insert(connection, "router", {**ROUTER, "name": "first", "nas_address": "198.51.100.1"})
+        insert(connection, "router", {**ROUTER, "tenant_id": 2, "nas_address": "198.51.100.2"})
         first = {"username": "first", "framed_ip_address": "10.0.0.1", "delegated_ipv6_prefix": "2001:db8::/56"}
         insert(connection, "subscription", {**SUBSCRIPTION, **first})
         insert(connection, "device", {"tenant_id": 1, "mac": "02:00:00:00:00:01", "subscription_id": 1})
+        insert(connection, "subscription_router", {"tenant_id": 1, "subscription_id": 1, "router_id": 1})
         yield connection
     with psycopg.connect(postgres_server.database_admin_dsn(), autocommit=True) as superuser:
         superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -20,6 +20,7 @@ TABLES = (
     "plan",
     "subscriber",
     "subscription",
+    "subscription_router",
     "device",
     "router",
     "session",
@@ -63,7 +64,9 @@ def furnish(client: Client) -> Mapping[str, Any]:
     """One of everything for the client's tenant."""
     router = client.router(nas_address="192.0.2.1", name="roof")
     subscriber = client.subscriber(msisdn="0700000001")
-    subscription = client.subscription(subscriber_id=subscriber["id"], username="jane", macs=["02:00:00:00:00:01"])
+    subscription = client.subscription(
+        subscriber_id=subscriber["id"], username="jane", macs=["02:00:00:00:00:01"], router_ids=[router["id"]]
+    )
     tenant_id = client.operator.tenant_id
     with superuser(client.settings) as connection:
         for table, stopped in (("session", "NULL"), ("session_history", "now()")):
@@ -166,6 +169,18 @@ def test_a_subscription_can_not_hold_anothers_plan_or_subscriber(neighbours: Nei
         assert api.delete(f"/{kind}/{made[field]}").status_code == 204
 
 
+def test_a_subscription_can_not_be_bound_to_anothers_router(neighbours: Neighbours) -> None:
+    api, theirs = neighbours.api, neighbours.theirs
+    made = api.subscription()
+    response = api.patch(f"/subscriptions/{made['id']}", {"router_ids": [theirs["routers"]]})
+    assert (response.status_code, response.json()["error"]["message"]) == (
+        422,
+        f"There is no router {theirs['routers']}.",
+    )
+    for kind, field in (("subscriptions", "id"), ("plans", "plan_id"), ("subscribers", "subscriber_id")):
+        assert api.delete(f"/{kind}/{made[field]}").status_code == 204
+
+
 def test_names_phones_and_devices_are_each_tenants_own(neighbours: Neighbours) -> None:
     api = neighbours.api
     made = api.subscription(
@@ -220,6 +235,7 @@ def test_sql_in_one_tenant_sees_that_tenant_only(neighbours: Neighbours) -> None
     [
         "UPDATE plan SET name = 'x' WHERE id = {plans}",
         "DELETE FROM device",
+        "DELETE FROM subscription_router",
         "UPDATE subscription SET status = 'cancelled' WHERE id = {subscriptions}",
         "DELETE FROM router WHERE id = {routers}",
     ],

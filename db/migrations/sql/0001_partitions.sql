@@ -13,6 +13,7 @@ DECLARE
                                     WHEN 'auth_log' THEN 'logged_at' WHEN 'event' THEN 'created_at' END;
     partition text := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
     following date := (month + interval '1 month')::date;
+    written text;  -- the columns that are not generated
 BEGIN
     IF column_name IS NULL OR month <> date_trunc('month', month)::date THEN
         RAISE EXCEPTION '% has no monthly partition that begins on %', parent, month;
@@ -24,8 +25,11 @@ BEGIN
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL EXCLUDING IDENTITY)', partition, parent);
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', partition);
     EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', parent || '_default');
-    EXECUTE format('WITH moved AS (DELETE FROM %I WHERE %I >= %L AND %I < %L RETURNING *) INSERT INTO %I SELECT * FROM moved',
-                   parent || '_default', column_name, month, column_name, following, partition);
+    SELECT string_agg(quote_ident(attname), ', ') INTO written FROM pg_attribute
+     WHERE attrelid = parent::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+    EXECUTE format('WITH moved AS (DELETE FROM %I WHERE %I >= %L AND %I < %L RETURNING *)'
+                   ' INSERT INTO %I (%s) SELECT %s FROM moved',
+                   parent || '_default', column_name, month, column_name, following, partition, written, written);
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, partition, month, following);
     RETURN true;
 END $$;

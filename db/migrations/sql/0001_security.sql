@@ -9,8 +9,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['admin', 'api_token', 'plan', 'subscriber', 'subscription', 'device', 'router', 'session',
-                                'session_history', 'usage', 'usage_day', 'auth_log', 'job', 'event'] LOOP
+    FOREACH name IN ARRAY ARRAY['admin', 'api_token', 'plan', 'subscriber', 'subscription', 'subscription_router', 'device',
+                                'router', 'session', 'session_history', 'usage', 'usage_day', 'auth_log', 'job', 'event'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY one_tenant ON %I TO kibali_api USING (tenant_id = current_tenant_id())'
                        ' WITH CHECK (tenant_id = current_tenant_id())', name);
@@ -25,7 +25,8 @@ CREATE POLICY all_tenants ON tenant TO kibali_platform, kibali_worker, kibali_ra
 GRANT SELECT ON alembic_version TO kibali_platform, kibali_api, kibali_worker, kibali_radius;
 
 -- FreeRADIUS: reads what decides a login, writes sessions, usage, its log, and what a first login fixes.
-GRANT SELECT ON tenant, plan, subscription, device, router, session, session_history, usage, usage_day TO kibali_radius;
+GRANT SELECT ON tenant, plan, subscription, subscription_router, device, router, session, session_history, usage,
+    usage_day TO kibali_radius;
 GRANT INSERT, UPDATE ON session, usage, usage_day TO kibali_radius;
 -- A closed session with a late packet goes back to the hot table; one whose id was taken again goes to the history.
 GRANT DELETE ON session, session_history TO kibali_radius;
@@ -34,7 +35,8 @@ GRANT INSERT ON auth_log, event TO kibali_radius;
 GRANT UPDATE (activated_at, expires_at, bound_mac, updated_at) ON subscription TO kibali_radius;
 
 -- The API: one tenant's business. It records and enqueues; it never writes a session.
-GRANT SELECT, INSERT, UPDATE, DELETE ON plan, subscriber, subscription, device, router TO kibali_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON plan, subscriber, subscription, subscription_router, device, router
+    TO kibali_api;
 GRANT SELECT ON tenant, admin, session, session_history, usage, usage_day, auth_log TO kibali_api;
 GRANT INSERT ON usage TO kibali_api;  -- the zero that a new subscription begins with
 GRANT SELECT, INSERT ON event TO kibali_api;
@@ -42,13 +44,13 @@ GRANT SELECT, INSERT, UPDATE ON job, api_token TO kibali_api;
 
 -- Jobs.
 GRANT SELECT ON tenant, admin TO kibali_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON plan, subscriber, subscription, device, router, session, session_history, usage,
-    usage_day, auth_log, event, job TO kibali_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON plan, subscriber, subscription, subscription_router, device, router, session,
+    session_history, usage, usage_day, auth_log, event, job TO kibali_worker;
 
 -- Whoever runs the platform: tenants, their admins, and the state of the machinery.
 GRANT SELECT, INSERT, UPDATE ON tenant, admin, api_token, job TO kibali_platform;
-GRANT SELECT ON plan, subscriber, subscription, device, router, session, session_history, usage, usage_day, auth_log
-    TO kibali_platform;
+GRANT SELECT ON plan, subscriber, subscription, subscription_router, device, router, session, session_history, usage,
+    usage_day, auth_log TO kibali_platform;
 GRANT SELECT, INSERT ON event TO kibali_platform;
 
 -- The bearer of a token, if it is good. The only way for kibali_api to learn its tenant.

@@ -31,6 +31,7 @@ def downgrade() -> None:
         "usage",
         "session_history",
         "session",
+        "subscription_router",
         "device",
         "subscription",
     ):
@@ -56,6 +57,7 @@ def create_tables() -> None:
         sa.Column("router_id", sa.BigInteger(), nullable=False),
         sa.Column("subscription_id", sa.BigInteger(), nullable=True),
         sa.Column("username", sa.Text(), nullable=False),
+        sa.Column("username_lower", sa.Text(), sa.Computed("lower(username)", persisted=True), nullable=False),
         sa.Column("calling_station_id", MACADDR(), nullable=True),
         sa.Column("service", sa.Text(), nullable=False),
         sa.Column("result", sa.Text(), nullable=False),
@@ -69,17 +71,46 @@ def create_tables() -> None:
         "auth_log_subscription_id_logged_at_idx", "auth_log", ["subscription_id", "logged_at"], unique=False
     )
     op.create_index("auth_log_tenant_id_logged_at_idx", "auth_log", ["tenant_id", "logged_at"], unique=False)
+    op.create_index(
+        "auth_log_tenant_id_calling_station_id_logged_at_idx",
+        "auth_log",
+        ["tenant_id", "calling_station_id", "logged_at"],
+        unique=False,
+    )
+    op.create_index(
+        "auth_log_tenant_id_username_lower_logged_at_idx",
+        "auth_log",
+        ["tenant_id", "username_lower", "logged_at"],
+        unique=False,
+        postgresql_where="subscription_id IS NULL",
+    )
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("tenant_id", sa.BigInteger(), nullable=True),
+        sa.Column("subscription_id", sa.BigInteger(), nullable=True),
+        sa.Column("router_id", sa.BigInteger(), nullable=True),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("data", JSONB(), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("id", "created_at", name=op.f("event_pkey")),
         postgresql_partition_by="RANGE (created_at)",
     )
     op.create_index("event_tenant_id_id_idx", "event", ["tenant_id", "id"], unique=False)
+    op.create_index(
+        "event_router_id_created_at_idx",
+        "event",
+        ["router_id", "created_at"],
+        unique=False,
+        postgresql_where="router_id IS NOT NULL",
+    )
+    op.create_index(
+        "event_subscription_id_created_at_idx",
+        "event",
+        ["subscription_id", "created_at"],
+        unique=False,
+        postgresql_where="subscription_id IS NOT NULL",
+    )
     op.create_table(
         "session",
         sa.Column("session_key", sa.Uuid(), nullable=False),
@@ -173,6 +204,13 @@ def create_tables() -> None:
     op.create_index(
         "session_history_tenant_id_started_at_idx", "session_history", ["tenant_id", "started_at"], unique=False
     )
+    op.create_index(
+        "session_history_tenant_id_stopped_at_idx",
+        "session_history",
+        ["tenant_id", "stopped_at"],
+        unique=False,
+        postgresql_where="subscription_id IS NULL",
+    )
     op.create_table(
         "tenant",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -263,6 +301,13 @@ def create_tables() -> None:
         ["finished_at"],
         unique=False,
         postgresql_where="state IN ('succeeded', 'cancelled')",
+    )
+    op.create_index(
+        "job_tenant_id_created_at_idx",
+        "job",
+        ["tenant_id", "created_at"],
+        unique=False,
+        postgresql_where="tenant_id IS NOT NULL",
     )
     op.create_index("job_lease_until_idx", "job", ["lease_until"], unique=False, postgresql_where="state = 'running'")
     op.create_index(
@@ -575,6 +620,24 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "mac", name=op.f("device_pkey")),
     )
     op.create_index("device_tenant_id_subscription_id_idx", "device", ["tenant_id", "subscription_id"], unique=False)
+    op.create_table(
+        "subscription_router",
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("subscription_id", sa.BigInteger(), nullable=False),
+        sa.Column("router_id", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "router_id"],
+            ["router.tenant_id", "router.id"],
+            name=op.f("subscription_router_tenant_id_router_id_fkey"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "subscription_id"],
+            ["subscription.tenant_id", "subscription.id"],
+            name=op.f("subscription_router_tenant_id_subscription_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("subscription_id", "router_id", name=op.f("subscription_router_pkey")),
+    )
     op.create_table(
         "usage",
         sa.Column("subscription_id", sa.BigInteger(), autoincrement=False, nullable=False),
