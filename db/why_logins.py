@@ -35,7 +35,7 @@ def _ways(subject: Subject) -> list[ColumnElement[bool]]:
     return [
         *(AuthLog.subscription_id == subscription_id for subscription_id in subject.subscription_ids),
         *(nobodys & (AuthLog.username_lower == func.lower(name)) for name in subject.names),
-        
+        *([nobodys & AuthLog.calling_station_id.in_(subject.macs)] if subject.macs else []),
         *of_device,
     ]
 

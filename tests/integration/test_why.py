@@ -287,6 +287,10 @@ def test_of_a_device_the_verdict_is_about_that_device(story: Story) -> None:
     assert story.ask(MAC).verdict.startswith(f"{MAC} is offline: last login 14:50 as jane rejected: too_many_devices")
     assert story.ask(OTHER_MAC).verdict == f"{OTHER_MAC} is online since 14:30 at roof."
     assert story.told(MAC) == ["session started", "login rejected too_many_devices", "session open"]
+    story.login(ago(5), "jane", "wrong_password", subscription_id=subscription_id, calling_station_id=OTHER_MAC)
+    assert "14:50 as jane rejected: too_many_devices" in story.ask(MAC).verdict
+    assert story.ask(MAC).standings[0].verdict.reason is Reason.TOO_MANY_DEVICES
+    assert story.ask(OTHER_MAC).standings[0].verdict.reason is Reason.OK
 
 
 # Who is meant.
@@ -437,6 +441,8 @@ def test_of_too_many_entries_the_newest_are_told_and_that_there_are_more(story: 
     mine: dict[str, Any] = {"subscription_id": jane(story)}
     for minutes in range(10, 0, -1):
         story.login(ago(minutes), "jane", "wrong_password", **mine)
+    assert story.ask("jane", limit=9).more
+    assert not story.ask("jane", limit=10).more
     story.accounted(ago(4.5), **mine, **SESSION_ENDED | {"stopped_at": ago(3.5)})
     whole, cut = story.ask("jane", limit=12), story.ask("jane", limit=5)
     assert (len(whole.entries), whole.more) == (12, False)
