@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from isp.entitlement import Account, Boost, OpenSession, PlanTerms
@@ -62,6 +63,9 @@ SELECT q.n, t.id, t.language, t.timezone,
         FROM session o WHERE o.subscription_id = s.id AND o.stopped_at IS NULL
   ) open ON true
 """
+
+# Rows that were kept under other columns are not to be read as these.
+ROWS_VERSION = crc32(_SELECT.encode())
 
 _DAY_ZERO = date(2000, 1, 1)
 _PLAN_COLUMNS = slice(16, 53)

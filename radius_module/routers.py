@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from threading import Event, Thread
 from time import monotonic
+from zlib import crc32
 
 import psycopg
 
@@ -21,12 +22,12 @@ REFRESH_S = 10.0
 # A sender that is not in the copy makes it look again, but not more often than this.
 EAGER_REFRESH_S = 1.0
 
-_LAST_KNOWN = "routers"
 
 _SELECT = """
 SELECT r.id, r.tenant_id, t.language, host(r.nas_address), r.radius_secret_sealed, r.require_message_authenticator
   FROM router r JOIN tenant t ON t.id = r.tenant_id WHERE r.removed_at IS NULL ORDER BY r.id
 """
+_LAST_KNOWN = f"routers\0{crc32(_SELECT.encode())}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from radius_module.combining import Combiner, Overloaded
 from radius_module.connection import DatabaseAway, Link
 from radius_module.failures import Failures
 from radius_module.last_known import LastKnown
-from radius_module.logins import Found, LoginQuery, Row, find, read, stable
+from radius_module.logins import ROWS_VERSION, Found, LoginQuery, Row, find, read, stable
 from radius_module.recent import RecentLogins
 from radius_module.request import AccessRequest, AccountingRequest
 from radius_module.routers import Routers
@@ -165,7 +165,7 @@ class Service:
     def _last_known_name(self, request: AccessRequest) -> str:
         tenant_id = self.routers.tenant_of(request.router_id)
         mac = request.calling_station_id if request.is_mac_login else ""
-        return f"login\0{tenant_id}\0{request.user_name.lower()}\0{mac}"
+        return f"login\0{ROWS_VERSION}\0{tenant_id}\0{request.user_name.lower()}\0{mac}"
 
     def _decide_from_last_known(self, request: AccessRequest, name: str, now: datetime) -> Decision:
         recalled = self._last_known.recall(name, now)
@@ -248,7 +248,7 @@ class Service:
             is_accept=bool(reply),
             message=message,
             room_left=room_left,
-            known_devices=frozenset([session.calling_station_id for session in account.open_sessions]),
+            known_devices=_living_devices(account, now),
             too_many_devices_message=sentence(Reason.TOO_MANY_DEVICES, found.language),
             wrong_password_message=sentence(Reason.WRONG_PASSWORD, found.language),
         )
@@ -309,6 +309,10 @@ class Service:
             if stored is not True:
                 self._log(f"a spooled record of router {item.router_id} can not be stored: {stored or 'gone'}")
         return True
+
+
+def _living_devices(account: Account, now: datetime) -> frozenset[str | None]:
+    return frozenset([session.calling_station_id for session in account.open_sessions if not session.is_ghost(now)])
 
 
 def _who(request: AccessRequest) -> tuple[tuple[int, str] | None, tuple[int, str]]:

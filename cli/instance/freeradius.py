@@ -6,6 +6,8 @@ from pathlib import Path
 from settings import CHECKOUT, Settings, SettingsError
 
 RADDB = CHECKOUT / "freeradius" / "raddb"
+# FreeRADIUS picks an instance at random and waits for it if it is busy, though others are free: so there are more.
+INSTANCES_PER_THREAD = 4
 BINARIES = (Path("/usr/sbin/freeradius"), Path("/usr/sbin/radiusd"))
 
 
@@ -22,10 +24,14 @@ def prepare(settings: Settings) -> None:
     own = settings.run_dir / "freeradius"
     for directory in (own, settings.var / "spool", settings.var / "log"):
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-    names = [f"aaa{number}" for number in range(settings.radius_instances)]
-    instances = "".join(f"python3 {name} {{\n    $INCLUDE ${{confdir}}/python_instance.conf\n}}\n" for name in names)
-    (own / "python.conf").write_text(instances)
-    (own / "aaa.conf").write_text("load-balance aaa {\n" + "".join(f"    {name}\n" for name in names) + "}\n")
+    groups = {"aaa": settings.radius_instances * INSTANCES_PER_THREAD, "settled": settings.radius_instances}
+    modules, balanced = "", ""
+    for group, size in groups.items():
+        names = [f"{group}{number}" for number in range(size)]
+        modules += "".join(f"python3 {name} {{\n    $INCLUDE ${{confdir}}/python_instance.conf\n}}\n" for name in names)
+        balanced += f"load-balance {group} {{\n" + "".join(f"    {name}\n" for name in names) + "}\n"
+    (own / "python.conf").write_text(modules)
+    (own / "groups.conf").write_text(balanced)
 
 
 def command(settings: Settings) -> list[str]:

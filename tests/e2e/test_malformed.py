@@ -177,3 +177,15 @@ def test_a_name_of_sql_and_expansions_is_only_a_name(radius: Radius) -> None:
         with pytest.raises(AssertionError):
             assert radius.nas().login(name, PASSWORD).code == "Access-Accept"
     assert radius.rows("SELECT count(*) AS count FROM tenant") == [{"count": 1}]
+
+
+@pytest.mark.parametrize("user_name", ["a\r\nb", "n" * 100], ids=["a line break", "too long"])
+def test_a_name_that_no_account_can_have_is_refused_as_malformed(radius: Radius, user_name: str) -> None:
+    before = radius.rows("SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'")[0]["count"]
+    reply = radius.nas().login(user_name, PASSWORD)
+    assert reply.code == "Access-Reject"
+    assert reply.attributes["Reply-Message"] == "The login could not be understood. Contact your provider."
+    deadline = time.monotonic() + 5
+    while radius.rows("SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'")[0]["count"] == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
