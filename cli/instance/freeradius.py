@@ -56,5 +56,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "RADDB_INSTANCES": str(settings.radius_instances),
         "RADDB_REJECT_DELAY": str(settings.radius_reject_delay_s),
         "RADDB_PYTHON_PATH": ":".join(dict.fromkeys(map(str, python_path))),
+        # Before the distribution's packages: its cryptography, say, gives away Python's lock 15 times a call.
+        "PYTHONPATH": ":".join(dict.fromkeys(map(str, python_path))),
         "TZ": "UTC",
     }
