@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("cli.up", "status"),
     "run": ("cli.run", "run"),
     "test": ("cli.checks", "test"),
+    "bench": ("cli.bench", "bench"),
     "demo": ("cli.demo", "demo"),
     "tenant": ("cli.tenants", "tenant"),
     "admin": ("cli.admins", "admin"),

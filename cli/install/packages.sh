@@ -83,10 +83,18 @@ update_lists() {
     done
 }
 
+# =VERSION of FIRST, for PACKAGE beside it to fit, unless PACKAGE is FIRST or FIRST is not installed.
+as_installed() { # FIRST PACKAGE
+    local version
+    [[ $1 != "$2" ]] || return 0
+    version=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null) || return 0
+    [[ $version != installed\ * ]] || printf '=%s' "${version#installed }"
+}
+
 # Sets install_arguments: the packages, FreeRADIUS from the suite that has a new enough one.
 choose_versions() {
     local package suite=''
-    if [[ " $* " == *' freeradius '* ]] && ! suite=$(freeradius_suite); then
+    if [[ " $*" == *' freeradius'* ]] && ! suite=$(freeradius_suite); then
         if ! add_backports || ! suite=$(freeradius_suite); then
             fail "apt offers FreeRADIUS $(candidate freeradius) here, and Kibali needs $freeradius_minimum or newer:" \
                 "use Debian 12 with its backports suite, Debian 13 or Ubuntu 24.04 with universe, or check the network and $apt_dir/sources.list"
@@ -98,7 +106,7 @@ choose_versions() {
         [[ $(candidate "$package") == [0-9]* ]] ||
             fail "apt offers no package $package here: check the network and $apt_dir/sources.list (Ubuntu: the universe component)"
         case $package in
-        *freeradius*) install_arguments+=("$package$suite") ;;
+        *freeradius*) install_arguments+=("$package${suite:-$(as_installed freeradius "$package")}") ;;
         *) install_arguments+=("$package") ;;
         esac
     done

@@ -74,16 +74,29 @@ has_venv() {
     "$python" -c 'import ensurepip' 2>/dev/null
 }
 
+# What the benchmark measures itself against.
+has_rlm_sql() {
+    local file
+    for file in "${rlm_python3_places[@]}"; do
+        [[ ! -e ${file%/*}/rlm_sql_postgresql.so ]] || return 0
+    done
+    return 1
+}
+
 has_acl() { command -v setfacl >/dev/null; }
 
 # Sets missing_names (for people) and missing_packages (for apt), both empty if all is there; and what find_python sets.
-find_missing() {
+find_missing() { # [runtime|test]
     find_python
     missing_names=() missing_packages=()
     if ! has_freeradius; then
         missing_names+=(FreeRADIUS)
         missing_packages+=(freeradius freeradius-python3 freeradius-utils)
         [[ -n $python_version ]] || missing_packages+=(python3-venv)
+    fi
+    if [[ ${1:-runtime} == test ]] && ! has_rlm_sql; then
+        missing_names+=("FreeRADIUS's SQL module")
+        missing_packages+=(freeradius-postgresql)
     fi
     has_postgresql || { missing_names+=(PostgreSQL) && missing_packages+=(postgresql); }
     has_redis || { missing_names+=(Redis) && missing_packages+=(redis-server); }
