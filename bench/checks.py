@@ -22,7 +22,7 @@ def check_machine(plan: Plan) -> None:
     if any(peer.startswith("sql") for peer in plan.peers) and not any(path.exists() for path in _SQL_MODULES):
         raise Failure(
             "FreeRADIUS has no rlm_sql_postgresql (package freeradius-postgresql), which two peers are made of. "
-            "Run: ./kibali install --bench"
+            "Run: ./kibali install --test"
         )
     needed = _BYTES + _BYTES_PER_CLOSED_SESSION * max(plan.histories)
     directory = Settings.load().var

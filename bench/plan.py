@@ -43,9 +43,9 @@ class Plan:
         compared, is_first = self.compared_outstanding, self.is_first(history)
         if not is_first and peer.name not in _DATABASE_PEERS:
             return []
-        if not is_first and (history != max(self.histories) or peer.name != "kibali"):
+        if not is_first and (history != max(self.histories) or not peer.is_ours):
             return [Step(work, compared) for work in self._chosen("pap", "mix")]
-        works = self.works if peer.name == "kibali" else self._chosen(*self.peer_works)
+        works = self.works if peer.is_ours else self._chosen(*self.peer_works)
         steps = [Step(work, compared) for work in works]
         if is_first:
             others = [number for number in self.outstanding if number != compared]

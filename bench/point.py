@@ -161,8 +161,12 @@ class Running:
         )
 
     def fault(self, packets: Packets, outcome: Outcome) -> str:
+        """What was not right; empty if nothing.
+
+        That a peer is too slow to answer is a finding, not a fault. What of the unanswered its tables hold is unknown.
+        """
         if outcome.lost:
-            return f"{len(outcome.lost)} requests got no answer"
+            return f"{len(outcome.lost)} requests got no answer" if self.peer.is_ours else ""
         logins = sum(packets.is_login[number] for number in outcome.numbers)
         expected = {ACCESS_ACCEPT: logins, ACCOUNTING_RESPONSE: len(outcome.numbers) - logins}
         if {code: number for code, number in expected.items() if number} != outcome.codes:

@@ -1,5 +1,6 @@
 """`python -m bench.radius`, which `./kibali bench radius` runs: all peers side by side, and the report."""
 
+import os
 import signal
 import sys
 from dataclasses import replace
@@ -24,7 +25,7 @@ from bench.work import SLOTS, WORKS
 from cli.bench import radius_options
 from cli.failure import Failure
 from cli.output import print_json, progress_console
-from settings import CHECKOUT, SettingsError
+from settings import CHECKOUT, Settings, SettingsError
 
 RESULTS = CHECKOUT / "bench" / "results"
 _SOAK_PACKETS = 2_000_000
@@ -67,9 +68,10 @@ def main(
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that nothing is left behind
     results = _carry_out(plan, Path(keep) if keep else None, _settings(overrides))
     if not quick and not no_save:
-        path = RESULTS / f"radius-{results.date[:10]}"
+        path = _results_directory() / f"radius-{results.date[:10]}"
         save(results, path.with_suffix(".json"))
         path.with_suffix(".md").write_text(report.markdown(results), "utf-8")
+        progress_console().print(f"written: {path}.md and .json", markup=False, soft_wrap=True)
     if as_json:
         print_json(results.as_json())
     else:
@@ -77,6 +79,11 @@ def main(
     if faults := results.faults():
         more = f" (and {len(faults) - 1} more)" if faults[1:] else ""
         raise Failure(f"not everything was right: {faults[0]}{more}")
+
+
+def _results_directory() -> Path:
+    """Beside the benchmarks or, where the checkout is another user's, in `var`."""
+    return RESULTS if os.access(RESULTS, os.W_OK) else Settings.load().var / "bench-results"
 
 
 def _names(option: str, text: str, choices: tuple[str, ...]) -> tuple[str, ...]:

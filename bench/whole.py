@@ -93,16 +93,18 @@ class _Run:
                 self._audience.measured(point)
             if running.tables:
                 results.connections[each.name] = running.tables.connections()
+            if not plan.is_first(sessions):
+                return
+            results.memory_bytes[each.name] = before, resident_bytes(running.server_pid)
             if plan.has_half_rate(each, sessions):
                 self._measure_half_rate(running, seconds)
+            if plan.soak_packets and each.is_ours:
+                self._soak(running)
+            # Last: what it makes of the server's memory is not to be seen in the soak.
             if plan.has_storm(each, sessions):
                 self._audience.doing(f"{each.title}: reconnect storm")
                 results.storms.append(storm(running, plan.storm_subscribers, plan.storm_over_s))
                 self._audience.measured(results.storms[-1])
-            if plan.soak_packets and each.name == "kibali" and plan.is_first(sessions):
-                self._soak(running)
-            if plan.is_first(sessions):
-                results.memory_bytes[each.name] = before, resident_bytes(running.server_pid)
 
     def _measure_half_rate(self, running: Running, seconds: float) -> None:
         for work in self._plan.half_rate_works:
