@@ -95,8 +95,6 @@ class Found:
     by_device: bool
     """The account was found by the device, not by the name."""
     plan_id: int | None
-    binds_mac: bool
-    """The account takes the first device that logs in."""
 
 
 def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[Row | None]:
@@ -132,9 +130,9 @@ def read(row: Row) -> Found:
     """What a row says; `_SELECT` and this name its columns in the same order."""
     tenant_id, language, timezone, subscription_id = row[:4]
     if subscription_id is None:
-        return Found(tenant_id, language, None, b"", False, None, False)
+        return Found(tenant_id, language, None, b"", False, None)
     by_device, _username, service, status, password_sealed, activated_at, expires_at = row[4:11]
-    framed_ip_address, delegated_ipv6_prefix, bind_mac, bound_mac, plan_id = row[11:16]
+    framed_ip_address, delegated_ipv6_prefix, _bind_mac, bound_mac, plan_id = row[11:16]
     router_ids, input_octets, output_octets, session_time_s, days, sessions = row[_PLAN_COLUMNS.stop :]
     account = Account(
         subscription_id=subscription_id,
@@ -152,8 +150,7 @@ def read(row: Row) -> Found:
         used_by_day=[(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days or ()],
         open_sessions=[_open_session(columns) for columns in sessions or ()],
     )
-    binds_mac = bind_mac and bound_mac is None
-    return Found(tenant_id, language, account, bytes(password_sealed), by_device, plan_id, binds_mac)
+    return Found(tenant_id, language, account, bytes(password_sealed), by_device, plan_id)
 
 
 @lru_cache(maxsize=4096)
