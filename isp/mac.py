@@ -12,10 +12,15 @@ _FORMS = re.compile(
 )
 
 
+_CANONICAL = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.ASCII)
+
+
 def parse_mac(text: str | None) -> str | None:
     """The address as `AA:BB:CC:DD:EE:FF`, or None if `text` is not a MAC address."""
     if not text or len(text) > 17:
         return None
+    if _CANONICAL.fullmatch(text):
+        return text
     if not _FORMS.fullmatch(text):
         return None
     digits = re.sub(r"[^0-9A-F]", "", text.upper())

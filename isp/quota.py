@@ -45,7 +45,7 @@ class Limits:
     output_octets: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Left:
     """What is left of each limit, never below 0; None is without limit."""
 
@@ -85,19 +85,26 @@ def period_start(period: Period, reset_day: int, today: date) -> date:
 
 def used_since(start: date, days: Iterable[tuple[date, Used]]) -> Used:
     """The sum of the days from `start` on."""
-    return sum((used for day, used in days if day >= start), Used())
+    input_octets = output_octets = session_time_s = 0
+    for day, used in days:
+        if day >= start:
+            input_octets += used.input_octets
+            output_octets += used.output_octets
+            session_time_s += used.session_time_s
+    return Used(input_octets, output_octets, session_time_s)
 
 
 def left(limits: Limits, used: Used) -> Left:
-    def remaining(limit: int | None, spent: int) -> int | None:
-        return None if limit is None else max(0, limit - spent)
-
     return Left(
-        time_s=remaining(limits.time_s, used.session_time_s),
-        total_octets=remaining(limits.total_octets, used.input_octets + used.output_octets),
-        input_octets=remaining(limits.input_octets, used.input_octets),
-        output_octets=remaining(limits.output_octets, used.output_octets),
+        time_s=_remaining(limits.time_s, used.session_time_s),
+        total_octets=_remaining(limits.total_octets, used.input_octets + used.output_octets),
+        input_octets=_remaining(limits.input_octets, used.input_octets),
+        output_octets=_remaining(limits.output_octets, used.output_octets),
     )
+
+
+def _remaining(limit: int | None, spent: int) -> int | None:
+    return None if limit is None else max(0, limit - spent)
 
 
 def _reset_in_month(year: int, month: int, reset_day: int) -> date:

@@ -27,6 +27,9 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+_STATE_OF = {status: State(status.value) for status in Status}
+
+
 class ValidityUnit(StrEnum):
     HOURS = "hours"
     DAYS = "days"
@@ -77,7 +80,7 @@ def grace_ends_at(expires_at: datetime, grace: timedelta) -> datetime:
 def state(status: Status, expires_at: datetime | None, grace: timedelta, now: datetime) -> State:
     """What the subscription is at `now`. An active one without an expiry never expires."""
     if status is not Status.ACTIVE or expires_at is None or now < expires_at:
-        return State(status.value)
+        return _STATE_OF[status]
     return State.GRACE if now < grace_ends_at(expires_at, grace) else State.EXPIRED
 
 

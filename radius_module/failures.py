@@ -2,6 +2,7 @@
 tries a name that many fail at, but for the device that last got in by it.
 """
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
 
@@ -28,7 +29,7 @@ class Failures:
     def __init__(self) -> None:
         self._lock = Lock()
         self._counts: dict[Hashable, _Count] = {}
-        self._last_in: dict[Hashable, Hashable] = {}
+        self._last_in: OrderedDict[Hashable, Hashable] = OrderedDict()
 
     def is_blocked(self, device: Hashable | None, name: Hashable, now: float) -> bool:
         counts = self._counts
@@ -54,7 +55,7 @@ class Failures:
         with self._lock:
             if device is not None:
                 if len(self._last_in) >= MAX_KEYS:
-                    self._last_in.pop(next(iter(self._last_in)))
+                    self._last_in.popitem(last=False)
                 self._last_in[name] = device
                 self._counts.pop(("device", device), None)
 

@@ -15,8 +15,10 @@ import radiusd
 
 from isp.reasons import Reason
 from radius_module.combining import Overloaded
+from radius_module.decision import Decision
+from radius_module.processor import Processor
 from radius_module.request import MalformedRequest, Pairs, access_request, accounting_request
-from radius_module.service import Decision, Service, Unanswerable, Unstorable
+from radius_module.service import Service, Unanswerable, Unstorable
 from radius_module.spool import SpoolFull
 from settings import Settings
 
@@ -36,9 +38,13 @@ _DECISIONS_KEPT = 1 << 16
 _decisions: list[tuple[int, Decision] | None] = [None] * _DECISIONS_KEPT
 _numbers = count()
 
+# No module of FreeRADIUS's is to look at the password any more.
+_ACCEPT = (("Auth-Type", ":=", "Accept"),)
+
 _instances = 0
 _lock = Lock()
 _service: Service
+_processor = Processor()
 
 
 def log(line: str) -> None:
@@ -50,6 +56,7 @@ def instantiate(_config: object) -> int:
     global _instances, _service
     with _lock:
         if _instances == 0:
+            _processor.gather()
             try:
                 _service = Service(Settings.load(), log)
             except Exception as error:  # noqa: BLE001 (whatever it is, the server must say it and not start)
@@ -91,50 +98,59 @@ def client(request: Pairs) -> int | tuple[int, Reply, Reply]:
 
 
 def authorize(lists: Lists) -> int | tuple[int, Reply, Reply]:
+    _processor.free_main_thread()
     try:
         decision = _service.login(access_request(lists["request"] or ()))
     except (Unanswerable, Overloaded):
         return int(radiusd.RLM_MODULE_NOTFOUND)
     except MalformedRequest:
         return int(radiusd.RLM_MODULE_INVALID)
+    if decision.is_settled:
+        return radiusd.RLM_MODULE_OK, decision.reply, _ACCEPT
     number = next(_numbers)
     _decisions[number % _DECISIONS_KEPT] = (number, decision)
-    control: list[tuple[str, ...]] = [("Kibali-Decision", str(number)), ("Kibali-Reason", decision.reason.value)]
-    if decision.password is None:
-        if not decision.is_accept:
-            return radiusd.RLM_MODULE_REJECT, (("Reply-Message", decision.message),), tuple(control)
-        control.append(("Auth-Type", ":=", "Accept"))  # in place of what chap set
-    else:
-        control.append(("Cleartext-Password", decision.password))
-        control.append(("Kibali-Password-Reject", decision.wrong_password_message))
-        if not decision.is_accept:
-            control.append(("Kibali-Reject", decision.message))
+    kept = ("Kibali-Decision", str(number))
+    refusal = decision.refusal
+    if refusal is not None:
+        message = ("Reply-Message", decision.sentence(refusal))
+        return radiusd.RLM_MODULE_REJECT, (message,), (kept, ("Kibali-Reason", refusal.value))
+    assert decision.password is not None
+    control = [
+        kept,
+        ("Kibali-Reason", decision.reason.value),
+        ("Cleartext-Password", decision.password),
+        ("Kibali-Password-Reject", decision.sentence(Reason.WRONG_PASSWORD)),
+    ]
+    if not decision.is_accept:
+        control.append(("Kibali-Reject", decision.sentence(decision.reason)))
     return radiusd.RLM_MODULE_OK, decision.reply, tuple(control)
 
 
 def post_auth(lists: Lists) -> int | tuple[int, Reply, Reply]:
-    """The password was judged: an accept takes its place among the devices, and what is settled is written down."""
+    """What `authorize` left open was judged: an accept takes its place among the devices, and all is written down."""
+    now = datetime.now(UTC)
     control = dict(lists["config"] or ())
     number = int(control.get("Kibali-Decision", "-1"))
     reason = control.get("Kibali-Reason", Reason.MALFORMED.value)
     kept = _decisions[number % _DECISIONS_KEPT]
     if kept is not None and kept[0] == number:
         decision = kept[1]
-        if reason == decision.reason.value and not _service.admit(decision):
-            late = Reason.TOO_MANY_DEVICES.value
+        if reason == decision.reason.value and not _service.admit(decision, now):
+            late = Reason.TOO_MANY_DEVICES
             # The reject section calls again, and then it is written down.
-            message = ("Reply-Message", decision.too_many_devices_message)
-            return radiusd.RLM_MODULE_REJECT, (message,), (("Kibali-Reason", ":=", late),)
+            message = ("Reply-Message", decision.sentence(late))
+            return radiusd.RLM_MODULE_REJECT, (message,), (("Kibali-Reason", ":=", late.value),)
         _decisions[number % _DECISIONS_KEPT] = None
-        _service.answered(decision.request, decision, reason)
+        _service.answered(decision.request, decision, reason, now)
     else:
         with suppress(MalformedRequest):
-            _service.answered(access_request(lists["request"] or ()), None, reason)
+            _service.answered(access_request(lists["request"] or ()), None, reason, now)
     return int(radiusd.RLM_MODULE_OK)
 
 
 def accounting(lists: Lists) -> int:
     """Ok means committed, or safe on the disk."""
+    _processor.free_main_thread()
     try:
         record = accounting_request(lists["request"] or (), datetime.now(UTC))
         if record is not None:

@@ -1,6 +1,6 @@
 """Who is logging in: one query for all logins that wait together, and its rows as Accounts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -8,27 +8,18 @@ from typing import Any
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from isp.entitlement import Account, Boost, OpenSession, PlanTerms
-from isp.quota import Limits, Period, Used
-from isp.rate_limit import Burst, Rate
-from isp.subscription import Status, Validity, ValidityFrom, ValidityUnit
+from isp.entitlement import Account, OpenSession, PlanTerms
+from isp.quota import Used
+from isp.subscription import Status
 from radius_module.connection import BoundedConnection
+from radius_module.plans import Version
 
 # Of a name that was used before, the living subscription; without one, the cancelled one, to say that it is closed.
 # A known device is looked for by its address if no subscription has that name.
 _SELECT = """
 SELECT q.n, t.id, t.language, t.timezone,
-       s.id, s.device_login, s.username, s.service, s.status, s.password_sealed, s.activated_at, s.expires_at,
-       host(s.framed_ip_address), s.delegated_ipv6_prefix::text, s.bind_mac, upper(s.bound_mac::text),
-       p.id, p.service, p.upload_kbps, p.download_kbps,
-       p.burst_upload_kbps, p.burst_download_kbps, p.burst_threshold_upload_kbps, p.burst_threshold_download_kbps,
-       p.burst_time_s, p.priority, p.min_upload_kbps, p.min_download_kbps,
-       p.validity_unit, p.validity_count, p.validity_from, p.grace_hours, p.devices, p.on_device_limit,
-       p.time_limit_s, p.data_limit_bytes, p.upload_limit_bytes, p.download_limit_bytes,
-       p.limit_period, p.limit_reset_day, p.after_limit, p.fair_use_upload_kbps, p.fair_use_download_kbps,
-       p.boost_from, p.boost_until, p.boost_upload_kbps, p.boost_download_kbps,
-       p.idle_timeout_s, p.interim_interval_s, p.framed_pool, p.framed_ipv6_pool, p.delegated_ipv6_pool,
-       p.address_list, p.walled_garden_address_list,
+       s.id, s.device_login, s.service, s.status, s.password_sealed, s.activated_at, s.expires_at,
+       host(s.framed_ip_address), s.delegated_ipv6_prefix::text, upper(s.bound_mac::text), p.id, p.xmin::text::int8,
        ARRAY(SELECT bound.router_id FROM subscription_router bound WHERE bound.subscription_id = s.id ORDER BY 1),
        u.input_octets - u.validity_input_octets, u.output_octets - u.validity_output_octets,
        u.session_time_s - u.validity_session_time_s,
@@ -68,14 +59,14 @@ SELECT q.n, t.id, t.language, t.timezone,
 ROWS_VERSION = crc32(_SELECT.encode())
 
 _DAY_ZERO = date(2000, 1, 1)
-_PLAN_COLUMNS = slice(16, 53)
+_PLAN_ID, _PLAN_VERSION = 13, 14
 _VOLATILE_COLUMNS = 5
 _STATUSES = {status.value: status for status in Status}
 
 Row = Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoginQuery:
     """`mac` is set for a router that asks for a device: then known devices are looked at too."""
 
@@ -84,7 +75,7 @@ class LoginQuery:
     mac: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """The tenant whose router asked and, unless nobody has that name or device, the account."""
 
@@ -115,6 +106,11 @@ def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[R
     return found
 
 
+def plan_of(row: Row) -> Version | None:
+    """The plan that `read` wants with the row; None where nobody was found."""
+    return None if row[_PLAN_ID] is None else (row[_PLAN_ID], row[_PLAN_VERSION])
+
+
 def stable(row: Row) -> Row:
     """What of a row is terms and credentials, not usage and sessions: hashable."""
     *terms, router_ids = row[:-_VOLATILE_COLUMNS]
@@ -126,82 +122,50 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def read(row: Row) -> Found:
-    """What a row says; `_SELECT` and this name its columns in the same order."""
-    tenant_id, language, timezone, subscription_id = row[:4]
-    if subscription_id is None:
+def read(row: Row, plan: PlanTerms | None) -> Found:
+    """What a row says; `_SELECT` and this name its columns in the same order. `plan` is that of `plan_of(row)`."""
+    (
+        tenant_id,
+        language,
+        timezone,
+        subscription_id,
+        by_device,
+        service,
+        status,
+        password_sealed,
+        activated_at,
+        expires_at,
+        framed_ip_address,
+        delegated_ipv6_prefix,
+        bound_mac,
+        plan_id,
+        _plan_version,
+        router_ids,
+        input_octets,
+        output_octets,
+        session_time_s,
+        days,
+        sessions,
+    ) = row
+    if subscription_id is None or plan is None:
         return Found(tenant_id, language, None, b"", False, None)
-    by_device, _username, service, status, password_sealed, activated_at, expires_at = row[4:11]
-    framed_ip_address, delegated_ipv6_prefix, _bind_mac, bound_mac, plan_id = row[11:16]
-    router_ids, input_octets, output_octets, session_time_s, days, sessions = row[_PLAN_COLUMNS.stop :]
     account = Account(
-        subscription_id=subscription_id,
-        service=service,
-        status=_STATUSES[status],
-        plan=_plan(tuple(row[_PLAN_COLUMNS])),
-        timezone=_zone(timezone),
-        activated_at=activated_at,
-        expires_at=expires_at,
-        framed_ip_address=framed_ip_address,
-        delegated_ipv6_prefix=delegated_ipv6_prefix,
-        bound_mac=bound_mac,
-        router_ids=router_ids,
-        used_in_validity=Used(input_octets or 0, output_octets or 0, session_time_s or 0),
-        used_by_day=[(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days or ()],
-        open_sessions=[_open_session(columns) for columns in sessions or ()],
+        subscription_id,
+        service,
+        _STATUSES[status],
+        plan,
+        _zone(timezone),
+        activated_at,
+        expires_at,
+        framed_ip_address,
+        delegated_ipv6_prefix,
+        bound_mac,
+        router_ids,
+        Used(input_octets or 0, output_octets or 0, session_time_s or 0),
+        [(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days] if days else [],
+        [_open_session(columns) for columns in sessions] if sessions else [],
     )
     return Found(tenant_id, language, account, bytes(password_sealed), by_device, plan_id)
-
-
-@lru_cache(maxsize=4096)
-def _plan(columns: tuple[Any, ...]) -> PlanTerms:
-    """Kept, since subscribers share plans: making one takes longer than all else that a row needs."""
-    take: Callable[[], Any] = iter(columns).__next__
-    service, upload_kbps, download_kbps = take(), take(), take()
-    burst = _burst(take(), take(), take(), take(), take())
-    priority, minimum = take(), _rate(take(), take())
-    validity = Validity(ValidityUnit(take()), take() or 0)
-    validity_from, grace = ValidityFrom(take()), timedelta(hours=take())
-    devices, drop_oldest = take(), take() == "drop_oldest"
-    time_s, total, upload, download = take(), take(), take(), take()
-    period, reset_day, after_limit = Period(take()), take(), take()
-    fair_use = _rate(take(), take())
-    boost_from, boost_until, boost_rate = take(), take(), _rate(take(), take())
-    return PlanTerms(
-        service=service,
-        rate=Rate(upload_kbps, download_kbps),
-        burst=burst,
-        priority=priority,
-        minimum=minimum,
-        validity=validity,
-        validity_from=validity_from,
-        grace=grace,
-        devices=devices,
-        drop_oldest=drop_oldest,
-        limits=Limits(time_s=time_s, total_octets=total, input_octets=upload, output_octets=download),
-        limit_period=period,
-        limit_reset_day=reset_day,
-        fair_use=fair_use if after_limit == "throttle" else None,
-        boost=Boost(boost_from, boost_until, boost_rate) if boost_rate else None,
-        idle_timeout_s=take(),
-        interim_interval_s=take(),
-        framed_pool=take(),
-        framed_ipv6_pool=take(),
-        delegated_ipv6_pool=take(),
-        address_list=take(),
-        walled_garden_address_list=take(),
-    )
-
-
-def _rate(upload_kbps: int | None, download_kbps: int | None) -> Rate | None:
-    return None if upload_kbps is None or download_kbps is None else Rate(upload_kbps, download_kbps)
-
-
-def _burst(
-    up: int | None, down: int | None, up_at: int | None, down_at: int | None, time_s: int | None
-) -> Burst | None:
-    rate, threshold = _rate(up, down), _rate(up_at, down_at)
-    return Burst(rate, threshold, time_s) if rate and threshold and time_s else None
 
 
 def _open_session(columns: Sequence[str | None]) -> OpenSession:

@@ -4,7 +4,7 @@ Without this, two devices that log in at the same moment would both find room fo
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -23,29 +23,22 @@ class RecentLogins:
         self._held: OrderedDict[int, _Logins] = OrderedDict()
         """By subscription, the one with the newest login last; by device, when it logged in."""
 
-    def add(self, subscription_id: int, calling_station_id: str | None, now: datetime) -> None:
-        """A login without an address is not held: nobody could tell its session from it."""
-        if calling_station_id is None:
-            return
-        with self._lock:
-            self._hold(subscription_id, calling_station_id, now)
-
     def admit(
         self,
         subscription_id: int,
         calling_station_id: str | None,
-        known: Set[str | None],
+        counted: Sequence[OpenSession],
         room_left: int,
         now: datetime,
     ) -> bool:
         """Holds a place for a login whose password was right, unless others took what room there was meanwhile.
 
-        `known` are the devices that were counted when it was decided, `room_left` how many more there may be beside it.
+        `counted` are the sessions that it was decided on, `room_left` how many more devices there may be beside it. A
+        login without an address is not held: nobody could tell its session from it.
         """
         with self._lock:
-            held = _not_over(self._held.get(subscription_id, {}), now)
-            came_since = sum(1 for mac in held if mac != calling_station_id and mac not in known)
-            if came_since > room_left:
+            held = self._held.get(subscription_id)
+            if held and len(_came_since(held, calling_station_id, counted, now)) > room_left:
                 return False
             if calling_station_id is not None:
                 self._hold(subscription_id, calling_station_id, now)
@@ -76,6 +69,13 @@ class RecentLogins:
         held = self._held
         while len(held) > MAX_SUBSCRIPTIONS or not _not_over(held[next(iter(held))], now):
             held.popitem(last=False)
+
+
+def _came_since(
+    held: _Logins, calling_station_id: str | None, counted: Sequence[OpenSession], now: datetime
+) -> list[str]:
+    known = {session.calling_station_id for session in counted if not session.is_ghost(now)}
+    return [mac for mac in _not_over(held, now) if mac != calling_station_id and mac not in known]
 
 
 def _not_over(held: _Logins, now: datetime) -> _Logins:

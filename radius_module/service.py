@@ -4,7 +4,7 @@ hooks.py translates between this and the server; tests call it directly.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -12,17 +12,18 @@ from typing import Any
 import psycopg
 
 from isp.encryption import EncryptionError, Keyring
-from isp.entitlement import Accept, Account, Attempt, decide
-from isp.reasons import Reason, sentence
-from isp.reply import attributes
-from isp.session_identity import new_class
+from isp.entitlement import Account
+from isp.reasons import Reason
 from radius_module.accounting import Record, record
 from radius_module.auth_log import AuthLog, Entry
 from radius_module.combining import Combiner, Overloaded
-from radius_module.connection import DatabaseAway, Link
+from radius_module.connection import BoundedConnection, DatabaseAway, Link
+from radius_module.decision import Decision, decision_on
 from radius_module.failures import Failures
 from radius_module.last_known import LastKnown
-from radius_module.logins import ROWS_VERSION, Found, LoginQuery, Row, find, read, stable
+from radius_module.logins import ROWS_VERSION, Found, LoginQuery, Row, find, plan_of, read, stable
+from radius_module.password import is_right
+from radius_module.plans import Plans
 from radius_module.recent import RecentLogins
 from radius_module.request import AccessRequest, AccountingRequest
 from radius_module.routers import Routers
@@ -40,29 +41,6 @@ MAX_BATCH = 64
 
 Outcome = bool | psycopg.Error
 """Of a record: whether it was stored, or why it never can be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is to be done with a login if its password is right."""
-
-    request: AccessRequest
-    reason: Reason
-    subscription_id: int | None
-    detail: dict[str, Any]
-    """The values it rests on, for the log."""
-    reply: tuple[tuple[str, str], ...] = ()
-    password: str | None = None
-    """What the password must be; None where none is asked (a known device) or nothing would help."""
-    is_accept: bool = False
-    message: str = ""
-    """The customer's sentence of a reject."""
-    wrong_password_message: str = ""
-    room_left: int | None = None
-    """How many more devices may log in beside this one; None if that is no matter."""
-    known_devices: frozenset[str | None] = frozenset()
-    """Those that were counted already."""
-    too_many_devices_message: str = ""
 
 
 class Unanswerable(Exception):
@@ -96,12 +74,13 @@ class Service:
             self._background_link,
             routers_link,
         )
-        self._logins: Combiner[LoginQuery, Row | None] = Combiner(self._find, max_batch=MAX_BATCH)
+        self._logins: Combiner[AccessRequest, Decision | Exception] = Combiner(self._decide_all, max_batch=MAX_BATCH)
         self._accounting: Combiner[Record, Outcome] = Combiner(self._record, max_batch=MAX_BATCH)
         self._interims: Combiner[Record, Outcome] = Combiner(self._record_interims, max_batch=MAX_BATCH)
         self._failures = Failures()
         self._recent = RecentLogins()
         self._last_known = LastKnown(settings.var / "spool" / "last_known.sqlite", log)
+        self._plans = Plans(self._last_known)
         self.routers = Routers(routers_link, self._last_known, keyring, log)
         self.auth_log = AuthLog(self._background_link, log)
         self.spool = Spool(settings.var / "spool" / "accounting", self._store_spooled, log)
@@ -139,56 +118,84 @@ class Service:
     def login(self, request: AccessRequest) -> Decision:
         """The decision. Raises Unanswerable."""
         if self._failures.is_blocked(*_who(request), monotonic()):
-            reason = Reason.TOO_MANY_FAILURES
-            return Decision(
-                request, reason, None, {}, message=sentence(reason, self.routers.language_of(request.router_id))
-            )
-        now = datetime.now(UTC)
-        name = self._last_known_name(request)
-        mac = request.calling_station_id if request.is_mac_login else None
+            language = self.routers.language_of(request.router_id)
+            return Decision(request, Reason.TOO_MANY_FAILURES, language, None, {})
         try:
-            row = self._logins.call(LoginQuery(request.router_id, request.user_name, mac), QUEUE_DEADLINE_S)
+            decision = self._logins.call(request, QUEUE_DEADLINE_S)
         except (DatabaseAway, Overloaded):
-            return self._decide_from_last_known(request, name, now)
-        except psycopg.Error as error:
-            self._log(f"a login of router {request.router_id} can not be looked up: {type(error).__name__}")
-            raise Unanswerable("PostgreSQL refuses the look-up") from None
-        if row is None:
-            raise Unanswerable("the router is not ours any more")
-        found = read(row)
-        if found.account is None:
-            self._last_known.forget(name)
-        else:
-            self._last_known.remember(name, row, stable(row), now)
-        return self._decide(request, found, now, {})
+            return self._decide_from_last_known(request)
+        if isinstance(decision, Exception):
+            raise decision
+        return decision
 
-    def _last_known_name(self, request: AccessRequest) -> str:
+    def _decide_all(self, requests: list[AccessRequest]) -> list[Decision | Exception]:
+        """All of it in the thread that leads, since each change of thread takes longer than a decision."""
+        rows = self._find_each([_query(request) for request in requests])
+        now = datetime.now(UTC)
+        return [self._decided(request, row, now) for request, row in zip(requests, rows, strict=True)]
+
+    def _decided(self, request: AccessRequest, row: Row | psycopg.Error | None, now: datetime) -> Decision | Exception:
+        try:
+            if isinstance(row, psycopg.Error):
+                self._log(f"a login of router {request.router_id} can not be looked up: {type(row).__name__}")
+                raise Unanswerable("PostgreSQL refuses the look-up")
+            if row is None:
+                raise Unanswerable("the router is not ours any more")
+            name = _last_known_name(request, row[0])
+            version = plan_of(row)
+            if version is None:
+                self._last_known.forget(name)
+            else:
+                self._last_known.remember(name, row, stable(row), now)
+            found = read(row, None if version is None else self._plans.terms(version))
+            return self._settle(self._decide(request, found, now, {}), now)
+        except Exception as error:  # noqa: BLE001 (its own caller raises it; the others of its batch go on)
+            return error
+
+    def _decide_from_last_known(self, request: AccessRequest) -> Decision:
+        now = datetime.now(UTC)
         tenant_id = self.routers.tenant_of(request.router_id)
-        mac = request.calling_station_id if request.is_mac_login else ""
-        return f"login\0{ROWS_VERSION}\0{tenant_id}\0{request.user_name.lower()}\0{mac}"
-
-    def _decide_from_last_known(self, request: AccessRequest, name: str, now: datetime) -> Decision:
-        recalled = self._last_known.recall(name, now)
+        recalled = self._last_known.recall(_last_known_name(request, tenant_id), now)
         if recalled is None:
             raise Unanswerable("PostgreSQL is away and nothing is known of this login")
         row, seen_at = recalled
-        return self._decide(request, read(row), now, {"last_known_at": seen_at.isoformat(timespec="seconds")})
+        version = plan_of(row)
+        plan = self._plans.recall(version, now) if version else None
+        if plan is None:
+            raise Unanswerable("PostgreSQL is away and nothing is known of this login's plan")
+        detail = {"last_known_at": seen_at.isoformat(timespec="seconds")}
+        return self._settle(self._decide(request, read(row, plan), now, detail), now)
 
-    def admit(self, decision: Decision) -> bool:
+    def _settle(self, decision: Decision, now: datetime) -> Decision:
+        """Judges the password if that can be done here, and lets in who may."""
+        if decision.password is not None:
+            right = is_right(decision.request, decision.password)
+            if right is None:
+                return decision
+            if not right:
+                decision.refused_as = Reason.WRONG_PASSWORD
+                return decision
+            decision.password = None
+        if decision.is_accept and self.admit(decision, now):
+            decision.is_settled = True
+            self.answered(decision.request, decision, decision.reason.value, now)
+        elif decision.is_accept:
+            decision.refused_as = Reason.TOO_MANY_DEVICES
+        return decision
+
+    def admit(self, decision: Decision, now: datetime) -> bool:
         """Takes its place for a login whose password was right; False if others took the last one meanwhile."""
         if not decision.is_accept or decision.room_left is None or decision.subscription_id is None:
             return True
         mac = decision.request.calling_station_id
-        now = datetime.now(UTC)
-        return self._recent.admit(decision.subscription_id, mac, decision.known_devices, decision.room_left, now)
+        return self._recent.admit(decision.subscription_id, mac, decision.counted, decision.room_left, now)
 
-    def answered(self, request: AccessRequest, decision: Decision | None, reason: str) -> None:
-        """The answer has gone out: remembers what matters for the next login, and logs it.
+    def answered(self, request: AccessRequest, decision: Decision | None, reason: str, now: datetime) -> None:
+        """The answer is certain: remembers what matters for the next login, and logs it.
 
         `decision` is None for a request that was refused before it was looked at.
         """
         is_accept = decision is not None and decision.is_accept and reason == decision.reason.value
-        now = datetime.now(UTC)
         if decision is not None and is_accept:
             self._failures.succeeded(*_who(request))
         elif reason in (Reason.WRONG_PASSWORD.value, Reason.UNKNOWN_USER.value):
@@ -207,51 +214,31 @@ class Service:
             )
         )
 
-    def _find(self, queries: list[LoginQuery]) -> list[Row | None]:
+    def _find_each(self, queries: list[LoginQuery]) -> Sequence[Row | psycopg.Error | None]:
         try:
-            return self._logins_link.use(lambda connection: find(connection, queries))
-        except psycopg.Error:
+            return self._logins_link.use(lambda connection: self._find(connection, queries))
+        except psycopg.Error as error:
             if len(queries) == 1:
-                raise
-            return [row for query in queries for row in self._find([query])]
+                return [error]
+            # One of them is to blame; the others must not suffer.
+            return [row for query in queries for row in self._find_each([query])]
+
+    def _find(self, connection: BoundedConnection, queries: list[LoginQuery]) -> list[Row | None]:
+        """The rows; their plans are known then."""
+        rows = find(connection, queries)
+        versions = {version for row in rows if row is not None and (version := plan_of(row)) is not None}
+        if missing := self._plans.missing(versions):
+            self._plans.load(connection, missing, datetime.now(UTC))
+        return rows
 
     def _decide(self, request: AccessRequest, found: Found, now: datetime, detail: dict[str, Any]) -> Decision:
         account = found.account
         if account is None:
             reason = Reason.UNKNOWN_DEVICE if request.is_mac_login else Reason.UNKNOWN_USER
-            return Decision(request, reason, None, detail, message=sentence(reason, found.language))
-        account = self._with_recent_logins(account, now)
-        verdict = decide(account, Attempt(request.service, request.calling_station_id, request.router_id), now)
-        detail |= {"plan_id": found.plan_id, "open_sessions": len(account.open_sessions)}
-        if account.expires_at:
-            detail["expires_at"] = account.expires_at.isoformat(timespec="seconds")
+            return Decision(request, reason, found.language, None, detail)
         password = None if found.by_device else self._password(account.subscription_id, found.password_sealed)
-        reply: tuple[tuple[str, str], ...] = ()
-        message = ""
-        room_left = None
-        if isinstance(verdict, Accept):
-            room_left = verdict.room_left
-            detail["rate_limit"] = verdict.rate_limit
-            if verdict.session_timeout_s is not None:
-                detail["session_timeout_s"] = verdict.session_timeout_s
-            radius_class = "0x" + new_class(account.subscription_id).encode().hex()
-            reply = (*attributes(verdict, account.service), ("Class", radius_class))
-        else:
-            message = sentence(verdict.reason, found.language)
-        return Decision(
-            request,
-            verdict.reason,
-            account.subscription_id,
-            detail,
-            reply=reply,
-            password=password,
-            is_accept=bool(reply),
-            message=message,
-            room_left=room_left,
-            known_devices=_living_devices(account, now),
-            too_many_devices_message=sentence(Reason.TOO_MANY_DEVICES, found.language),
-            wrong_password_message=sentence(Reason.WRONG_PASSWORD, found.language),
-        )
+        detail["plan_id"] = found.plan_id
+        return decision_on(request, self._with_recent_logins(account, now), password, found.language, detail, now)
 
     def _with_recent_logins(self, account: Account, now: datetime) -> Account:
         sessions = account.open_sessions
@@ -311,8 +298,14 @@ class Service:
         return True
 
 
-def _living_devices(account: Account, now: datetime) -> frozenset[str | None]:
-    return frozenset([session.calling_station_id for session in account.open_sessions if not session.is_ghost(now)])
+def _query(request: AccessRequest) -> LoginQuery:
+    mac = request.calling_station_id if request.is_mac_login else None
+    return LoginQuery(request.router_id, request.user_name, mac)
+
+
+def _last_known_name(request: AccessRequest, tenant_id: int | None) -> str:
+    mac = request.calling_station_id if request.is_mac_login else ""
+    return f"login\0{ROWS_VERSION}\0{tenant_id}\0{request.user_name.lower()}\0{mac}"
 
 
 def _who(request: AccessRequest) -> tuple[tuple[int, str] | None, tuple[int, str]]:

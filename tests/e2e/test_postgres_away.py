@@ -251,6 +251,23 @@ def test_what_is_known_ends_with_the_expiry(site: Site) -> None:
     site.forget_connections()
 
 
+def test_a_plan_is_known_as_it_was_last_even_after_a_restart(site: Site) -> None:
+    subscription = site.radius.subscribe()
+    nas = quick(site)
+    assert nas.login(subscription.username, PASSWORD, mac=MAC).code == "Access-Accept"
+    site.radius.execute("UPDATE plan SET upload_kbps = 3000 WHERE id = %s", subscription.plan_id)
+    assert nas.login(subscription.username, PASSWORD, mac=MAC).attributes["Mikrotik-Rate-Limit"] == "3000k/8000k"
+    time.sleep(1.2)
+    site.postgres.stop()
+    try:
+        site.freeradius.kill()
+        site.freeradius.start()
+        assert nas.login(subscription.username, PASSWORD, mac=MAC).attributes["Mikrotik-Rate-Limit"] == "3000k/8000k"
+    finally:
+        site.postgres.start()
+    site.forget_connections()
+
+
 def test_a_freeradius_killed_while_postgresql_is_away_loses_nothing(site: Site, known: str) -> None:
     nas = quick(site)
     site.postgres.stop()

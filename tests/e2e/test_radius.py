@@ -1,5 +1,6 @@
 """Logins and accounting through real FreeRADIUS, packet by packet."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -95,6 +96,19 @@ def test_a_static_address_takes_the_place_of_the_pools(radius: Radius) -> None:
     assert reply["Delegated-IPv6-Prefix"] == "2001:db8:5::/56"
     assert "Framed-Pool" not in reply
     assert "Mikrotik-Delegated-IPv6-Pool" not in reply
+
+
+def test_a_changed_plan_counts_from_the_next_login(radius: Radius) -> None:
+    subscription = radius.subscribe()
+    nas = radius.nas()
+
+    def speed() -> object:
+        return nas.login(subscription.username, PASSWORD).attributes["Mikrotik-Rate-Limit"]
+
+    assert speed() == "2000k/8000k"
+    for kbps in (3000, 4000, 3000):
+        radius.execute("UPDATE plan SET upload_kbps = %s WHERE id = %s", kbps, subscription.plan_id)
+        assert speed() == f"{kbps}k/8000k"
 
 
 @pytest.mark.parametrize(
@@ -234,12 +248,27 @@ def test_a_wrong_secret_gets_no_answer(radius: Radius) -> None:
 
 def test_the_module_runs_on_our_pinned_packages_not_on_the_distributions(radius: Radius) -> None:
     """Debian's own cryptography once came first in the search path, and cost nine tenths of the speed."""
+    loaded = (_process_of(radius) / "maps").read_text("utf-8")
+    assert "cryptography" in loaded
+    assert "dist-packages" not in loaded
+
+
+def test_threads_that_share_pythons_lock_share_a_processor_and_the_receiving_one_is_free(radius: Radius) -> None:
+    radius.nas().login("nobody", PASSWORD)  # by then there are all threads
+    process = _process_of(radius)
+    allowed = {task.name: os.sched_getaffinity(int(task.name)) for task in (process / "task").iterdir()}
+    assert len(allowed) > radius.settings.radius_instances
+    assert allowed.pop(process.name) == os.sched_getaffinity(0)
+    assert set(map(len, allowed.values())) == {1}
+    assert len(set().union(*allowed.values())) == 1
+
+
+def _process_of(radius: Radius) -> Path:
+    """/proc/PID of FreeRADIUS."""
     server = f":{radius.settings.radius_auth_port:04X} "
     inode = next(line.split()[9] for line in Path("/proc/net/udp").read_text("ascii").splitlines() if server in line)
     holders = [link for link in Path("/proc").glob("[0-9]*/fd/*") if _points_to(link, f"socket:[{inode}]")]
-    loaded = (holders[0].parent.parent / "maps").read_text("utf-8")
-    assert "cryptography" in loaded
-    assert "dist-packages" not in loaded
+    return holders[0].parent.parent
 
 
 def _points_to(link: Path, target: str) -> bool:

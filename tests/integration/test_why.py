@@ -30,6 +30,8 @@ from db.why import Answer
 from isp.reasons import Reason
 from radius_module import logins
 from radius_module.connection import BoundedConnection
+from radius_module.last_known import LastKnown
+from radius_module.plans import Plans
 from radius_module.request import AccessRequest
 from radius_module.service import Service
 from settings import Settings
@@ -576,10 +578,15 @@ def test_the_account_is_the_one_that_freeradius_decides_on(story: Story, plan: M
     with BoundedConnection.connect(story.settings.database_dsn("radius"), autocommit=True) as connection:
         assert isinstance(connection, BoundedConnection)
         (row,) = logins.find(connection, [logins.LoginQuery(story.router_id, "jane", None)])
-    assert row is not None
+        assert row is not None
+        version = logins.plan_of(row)
+        assert version is not None
+        plans = Plans(LastKnown(story.settings.var / "last_known.sqlite", print))
+        assert plans.missing([version]) == [version]
+        plans.load(connection, [version], now)
     with story.session() as session:
         stored = session.get_one(Subscription, subscription.id)
-        wanted = logins.read(row).account
+        wanted = logins.read(row, plans.terms(version)).account
         assert wanted is not None
         assert len(wanted.router_ids) == 2
         made = account_of(
@@ -602,11 +609,12 @@ def test_a_decision_is_found_again_with_the_values_it_rested_on(story: Story) ->
     elsewhere = story.add_router("elsewhere", other_address())
     service = Service(story.settings, lambda _line: None)
     service.start()
+    now = datetime.now(UTC)
     try:
         for router_id in (story.router_id, elsewhere):
             request = AccessRequest(router_id, "Jane", "hotspot", MAC, is_mac_login=False)
             decision = service.login(request)
-            service.answered(request, decision, decision.reason.value)
+            service.answered(request, decision, decision.reason.value, now)
     finally:
         service.close()
     answer = story.ask(MAC, now=datetime.now(UTC))

@@ -79,11 +79,12 @@ def login(**values: str | None) -> AccessRequest:
 
 
 def test_a_hotspot_login() -> None:
-    assert login() == AccessRequest(7, "alice", "hotspot", MAC, False)
+    assert login() == AccessRequest(7, "alice", "hotspot", MAC, False, pap_password="s3cret")
 
 
 def test_a_pppoe_login() -> None:
-    assert login(Service_Type="Framed-User", Framed_Protocol="PPP") == AccessRequest(7, "alice", "pppoe", MAC, False)
+    expected = AccessRequest(7, "alice", "pppoe", MAC, False, pap_password="s3cret")
+    assert login(Service_Type="Framed-User", Framed_Protocol="PPP") == expected
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ def session(mac: str | None, silent_s: int = 0) -> OpenSession:
     return OpenSession("key", mac, NOW - 3600 * SECOND, NOW - silent_s * SECOND, 300)
 
 
+def hold(logins: RecentLogins, subscription_id: int, mac: str | None, now: datetime) -> None:
+    assert logins.admit(subscription_id, mac, [], 1_000_000, now)
+
+
 def held_at(logins: RecentLogins, now: datetime, *sessions: OpenSession) -> list[str | None]:
     return [login.calling_station_id for login in logins.beside(SUBSCRIPTION, sessions, 300, now)]
 
@@ -35,27 +39,27 @@ def held_at(logins: RecentLogins, now: datetime, *sessions: OpenSession) -> list
 )
 def test_a_login_that_never_became_a_session_holds_its_place_for_ten_seconds(after_s: float, held: list[str]) -> None:
     logins = RecentLogins()
-    logins.add(SUBSCRIPTION, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
     assert held_at(logins, NOW + after_s * SECOND) == held
 
 
 def test_a_login_counts_as_a_session_that_began_with_it() -> None:
     logins = RecentLogins()
-    logins.add(SUBSCRIPTION, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
     assert logins.beside(SUBSCRIPTION, [], 120, NOW + SECOND) == [OpenSession("", PHONE, NOW, NOW, 120)]
 
 
 def test_it_is_held_for_its_own_subscription_alone() -> None:
     logins = RecentLogins()
-    logins.add(SUBSCRIPTION, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
     assert logins.beside(SUBSCRIPTION + 1, [], 300, NOW) == []
 
 
 def test_the_same_device_again_is_one_login_and_holds_from_its_last() -> None:
     logins = RecentLogins()
-    logins.add(SUBSCRIPTION, PHONE, NOW)
-    logins.add(SUBSCRIPTION, LAPTOP, NOW + SECOND)
-    logins.add(SUBSCRIPTION, PHONE, NOW + 8 * SECOND)
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, LAPTOP, NOW + SECOND)
+    hold(logins, SUBSCRIPTION, PHONE, NOW + 8 * SECOND)
     assert sorted(map(str, held_at(logins, NOW + 9 * SECOND))) == [PHONE, LAPTOP]
     assert held_at(logins, NOW + 12 * SECOND) == [PHONE]
 
@@ -73,28 +77,28 @@ def test_the_same_device_again_is_one_login_and_holds_from_its_last() -> None:
 )
 def test_a_login_gives_way_to_its_session(sessions: list[OpenSession], held: list[str]) -> None:
     logins = RecentLogins()
-    logins.add(SUBSCRIPTION, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
     assert held_at(logins, NOW, *sessions) == held
 
 
 def test_a_login_without_an_address_is_not_held() -> None:
     logins = RecentLogins()
-    logins.add(SUBSCRIPTION, None, NOW)
+    hold(logins, SUBSCRIPTION, None, NOW)
     assert held_at(logins, NOW) == []
 
 
 def test_a_device_that_logs_in_without_end_takes_no_more_room() -> None:
     logins = RecentLogins()
     for second in range(1_000):
-        logins.add(SUBSCRIPTION, f"BC:24:11:EB:{second // 256:02X}:{second % 256:02X}", NOW + second * SECOND)
+        hold(logins, SUBSCRIPTION, f"BC:24:11:EB:{second // 256:02X}:{second % 256:02X}", NOW + second * SECOND)
     assert len(logins._held[SUBSCRIPTION]) == recent.HELD / SECOND
 
 
 def test_what_is_over_is_forgotten_with_the_logins_of_others() -> None:
     logins = RecentLogins()
     for subscription_id in range(1_000):
-        logins.add(subscription_id, PHONE, NOW)
-    logins.add(SUBSCRIPTION, PHONE, NOW + 10 * SECOND)
+        hold(logins, subscription_id, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, PHONE, NOW + 10 * SECOND)
     assert list(logins._held) == [SUBSCRIPTION]
 
 
@@ -102,7 +106,7 @@ def test_a_storm_of_logins_is_bounded_and_the_newest_are_held(monkeypatch: pytes
     monkeypatch.setattr(recent, "MAX_SUBSCRIPTIONS", 100)
     logins = RecentLogins()
     for subscription_id in range(1_000):
-        logins.add(subscription_id, PHONE, NOW)
+        hold(logins, subscription_id, PHONE, NOW)
     assert list(logins._held) == list(range(900, 1_000))
 
 
@@ -111,8 +115,8 @@ def test_threads_do_not_lose_each_others_logins() -> None:
 
     def log_in(first: int) -> None:
         for subscription_id in range(first, first + 2_000):
-            logins.add(subscription_id, PHONE, NOW)
-            logins.add(SUBSCRIPTION, f"BC:24:11:00:00:{first // 2_000:02X}", NOW)
+            hold(logins, subscription_id, PHONE, NOW)
+            hold(logins, SUBSCRIPTION, f"BC:24:11:00:00:{first // 2_000:02X}", NOW)
 
     threads = [Thread(target=log_in, args=(first,)) for first in range(2_000, 18_000, 2_000)]
     for thread in threads:
@@ -139,11 +143,11 @@ def test_a_login_is_admitted_unless_others_took_what_room_there_was_meanwhile(
 ) -> None:
     logins = RecentLogins()
     for mac in held:
-        logins.add(SUBSCRIPTION, mac, NOW)
-    assert logins.admit(SUBSCRIPTION, PHONE, frozenset(known), room_left, NOW + SECOND) is admitted
+        hold(logins, SUBSCRIPTION, mac, NOW)
+    assert logins.admit(SUBSCRIPTION, PHONE, [session(mac) for mac in known], room_left, NOW + SECOND) is admitted
     assert (PHONE in held_at(logins, NOW + SECOND)) is (admitted or PHONE in held)
     # Whoever came ten seconds ago and is not online has not come to stay.
-    assert logins.admit(SUBSCRIPTION, PHONE, frozenset(known), room_left, NOW + 10 * SECOND)
+    assert logins.admit(SUBSCRIPTION, PHONE, [session(mac) for mac in known], room_left, NOW + 10 * SECOND)
 
 
 def test_of_many_threads_that_want_the_one_place_one_gets_it() -> None:
@@ -151,7 +155,7 @@ def test_of_many_threads_that_want_the_one_place_one_gets_it() -> None:
         logins, admitted = RecentLogins(), list[str]()
 
         def log_in(mac: str, logins: RecentLogins = logins, admitted: list[str] = admitted) -> None:
-            if logins.admit(SUBSCRIPTION, mac, frozenset(), 0, NOW):
+            if logins.admit(SUBSCRIPTION, mac, [], 0, NOW):
                 admitted.append(mac)
 
         threads = [Thread(target=log_in, args=(mac,)) for mac in (PHONE, LAPTOP, TABLET)]

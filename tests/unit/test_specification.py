@@ -12,7 +12,7 @@ from isp.entitlement import Accept, Attempt, decide
 from isp.quota import Used
 from isp.reasons import Reason, sentence
 from isp.reply import attributes
-from radius_module import logins
+from radius_module import logins, plans
 from tests.specification import DAY, NUMBER_OF, ROWS, Open, Row, calling_station_id, where_it_is_noon
 
 HERE, ELSEWHERE = 7, 8
@@ -48,8 +48,8 @@ def selected(query: str) -> Iterator[str]:
             yield name[0]
 
 
-def database_row(what: str, now: datetime) -> list[Any]:
-    """The row of the login query, without its number."""
+def database_rows(what: str, now: datetime) -> tuple[list[Any], list[Any]]:
+    """The row of the login query, without its number, and that of its plan's query, without id and version."""
     row, number, today = ROWS[what], NUMBER_OF[what], now.date()
     used = row.used
     values: dict[str, Any] = {
@@ -58,7 +58,6 @@ def database_row(what: str, now: datetime) -> list[Any]:
         "t.timezone": where_it_is_noon(now),
         "s.id": number,
         "s.device_login": row.by_address,
-        "s.username": f"user{number}",
         "s.service": row.service,
         "s.status": row.status,
         "s.password_sealed": b"sealed",
@@ -66,9 +65,9 @@ def database_row(what: str, now: datetime) -> list[Any]:
         "s.expires_at": now + row.expires_in if row.expires_in is not None else None,
         "s.framed_ip_address": row.framed_ip_address,
         "s.delegated_ipv6_prefix": row.delegated_ipv6_prefix,
-        "s.bind_mac": row.bound_to is not None,
         "s.bound_mac": calling_station_id(number, row.bound_to),
         "p.id": number,
+        "p.xmin": 4711,
         "u.input_octets": used and used.input_octets,
         "u.output_octets": used and used.output_octets,
         "u.session_time_s": used and used.session_time_s,
@@ -77,8 +76,8 @@ def database_row(what: str, now: datetime) -> list[Any]:
         "router_ids": [HERE if router == "here" else ELSEWHERE for router in row.routers],
     }
     plan = row.plan_on(today)
-    columns = list(selected(logins._SELECT))[1:]
-    return [plan.get(name[2:]) if name.startswith("p.") and name != "p.id" else values[name] for name in columns]
+    of_login, of_plan = list(selected(logins._SELECT))[1:], list(selected(plans._SELECT))[2:]
+    return [values[name] for name in of_login], [plan.get(name[2:]) for name in of_plan]
 
 
 def days(row: Row, today: date) -> list[list[int]] | None:
@@ -99,7 +98,9 @@ def session(number: int, index: int, session: Open, now: datetime) -> list[str |
 @pytest.mark.parametrize("what", FOUND)
 def test_the_rules_decide_as_specified(what: str, now: datetime) -> None:
     row = ROWS[what]
-    found = logins.read(database_row(what, now))
+    of_login, of_plan = database_rows(what, now)
+    assert logins.plan_of(of_login) == (NUMBER_OF[what], 4711)
+    found = logins.read(of_login, plans.read(of_plan))
     assert found.account is not None
     verdict = decide(
         found.account, Attempt(row.attempted_service, calling_station_id(NUMBER_OF[what], row.device), HERE), now
