@@ -69,11 +69,75 @@ SELECT session_key, tenant_id, router_id, subscription_id, service, username, ac
 ON CONFLICT DO NOTHING
 """
 
+# What the sessions gained counts for their subscriptions, by day and in all.
+_COUNT = """
+gain AS MATERIALIZED (
+    SELECT stored.subscription_id, stored.tenant_id, (packet.event_at AT TIME ZONE t.timezone)::date AS day,
+           gained_session_time_s AS time_s, gained_input_octets AS input, gained_output_octets AS output
+      FROM stored JOIN packet USING (session_key) JOIN tenant t ON t.id = stored.tenant_id
+     WHERE stored.subscription_id IS NOT NULL
+       AND (gained_session_time_s > 0 OR gained_input_octets > 0 OR gained_output_octets > 0)
+), by_day AS (
+    INSERT INTO usage_day AS u (subscription_id, day, tenant_id, session_time_s, input_octets, output_octets)
+    SELECT subscription_id, day, min(tenant_id), sum(time_s), sum(input), sum(output)
+      FROM gain GROUP BY subscription_id, day ORDER BY subscription_id, day
+    ON CONFLICT (subscription_id, day) DO UPDATE SET
+        session_time_s = u.session_time_s + excluded.session_time_s,
+        input_octets = u.input_octets + excluded.input_octets,
+        output_octets = u.output_octets + excluded.output_octets
+), in_all AS (
+    INSERT INTO usage AS u (subscription_id, tenant_id, session_time_s, input_octets, output_octets)
+    SELECT subscription_id, min(tenant_id), sum(time_s), sum(input), sum(output)
+      FROM gain GROUP BY subscription_id ORDER BY subscription_id
+    ON CONFLICT (subscription_id) DO UPDATE SET
+        session_time_s = u.session_time_s + excluded.session_time_s,
+        input_octets = u.input_octets + excluded.input_octets,
+        output_octets = u.output_octets + excluded.output_octets
+)
+"""
+
+# Nearly every report is of a session that is there: this stores it with a third of the columns and none of the
+# questions. What it does not return (a session that is not there, or is nobody's) is for _STORE. Only for reports with
+# a Class of ours, which no other session can have. The arrays are sorted by key, so that rows are locked in one order.
+_REPORT = f"""
+WITH packet AS MATERIALIZED (
+    SELECT * FROM unnest(%(session_key)b::uuid[], %(event_at)b::timestamptz[], %(session_time_s)b::int8[],
+                         %(octets_in)b::int8[], %(octets_out)b::int8[], %(framed_ip_address)b::text[],
+                         %(framed_ipv6_prefix)b::text[], %(delegated_ipv6_prefix)b::text[])
+           AS q (session_key, event_at, session_time_s, octets_in, octets_out, framed_ip_address, framed_ipv6_prefix,
+                 delegated_ipv6_prefix)
+), counted AS (
+    SELECT q.*, CASE WHEN r.swap_octets THEN q.octets_out ELSE q.octets_in END AS input_octets,
+           CASE WHEN r.swap_octets THEN q.octets_in ELSE q.octets_out END AS output_octets
+      FROM packet q JOIN session s ON s.session_key = q.session_key JOIN router r ON r.id = s.router_id
+), stored AS (
+    UPDATE session s SET
+        gained_session_time_s = greatest(q.session_time_s - s.session_time_s, 0),
+        gained_input_octets = greatest(q.input_octets - s.input_octets, 0),
+        gained_output_octets = greatest(q.output_octets - s.output_octets, 0),
+        session_time_s = greatest(q.session_time_s, s.session_time_s),
+        input_octets = greatest(q.input_octets, s.input_octets),
+        output_octets = greatest(q.output_octets, s.output_octets),
+        started_at = least(q.event_at - make_interval(secs => q.session_time_s), s.started_at),
+        last_seen_at = greatest(q.event_at, s.last_seen_at),
+        framed_ip_address = coalesce(q.framed_ip_address::inet, s.framed_ip_address),
+        framed_ipv6_prefix = coalesce(q.framed_ipv6_prefix::cidr, s.framed_ipv6_prefix),
+        delegated_ipv6_prefix = coalesce(q.delegated_ipv6_prefix::cidr, s.delegated_ipv6_prefix),
+        stopped_at = CASE WHEN s.stop_received OR q.event_at <= s.last_seen_at THEN s.stopped_at END,
+        terminate_cause = CASE WHEN s.stop_received OR q.event_at <= s.last_seen_at THEN s.terminate_cause END
+      FROM counted q
+     WHERE s.session_key = q.session_key AND s.subscription_id IS NOT NULL
+    RETURNING s.session_key, s.tenant_id, s.subscription_id,
+              s.gained_session_time_s, s.gained_input_octets, s.gained_output_octets
+), {_COUNT}
+SELECT session_key FROM stored
+"""  # noqa: S608 (of constants)
+
 # Sorted, so that two servers lock rows in one order. A Stop ends a session for good; what only we took for dead (a
 # reboot, a new session on its port, silence) lives again with its next packet.
-_STORE = """
+_STORE = f"""
 WITH packet AS MATERIALIZED (
-    SELECT q.*, r.tenant_id, t.timezone, who.id AS subscription, coalesce(plan.interim_interval_s, 300) AS interval_s,
+    SELECT q.*, r.tenant_id, who.id AS subscription, coalesce(plan.interim_interval_s, 300) AS interval_s,
            CASE WHEN r.swap_octets THEN q.octets_out ELSE q.octets_in END AS input_octets,
            CASE WHEN r.swap_octets THEN q.octets_in ELSE q.octets_out END AS output_octets
       FROM unnest(%(session_key)b::uuid[], %(router_id)b::int8[], %(subscription_id)b::int8[], %(user_name)b::text[],
@@ -88,7 +152,6 @@ WITH packet AS MATERIALIZED (
                  framed_ipv6_prefix, delegated_ipv6_prefix, event_at, session_time_s, octets_in, octets_out,
                  is_stop, terminate_cause)
       JOIN router r ON r.id = q.router_id
-      JOIN tenant t ON t.id = r.tenant_id
       LEFT JOIN LATERAL (
           SELECT s.id, s.plan_id FROM subscription s WHERE s.id = q.subscription_id AND s.tenant_id = r.tenant_id
           UNION ALL
@@ -144,31 +207,9 @@ WITH packet AS MATERIALIZED (
                                ELSE s.terminate_cause END
     RETURNING s.session_key, s.tenant_id, s.subscription_id,
               s.gained_session_time_s, s.gained_input_octets, s.gained_output_octets
-), gain AS MATERIALIZED (
-    SELECT stored.subscription_id, stored.tenant_id, (packet.event_at AT TIME ZONE packet.timezone)::date AS day,
-           gained_session_time_s AS time_s, gained_input_octets AS input, gained_output_octets AS output
-      FROM stored JOIN packet USING (session_key)
-     WHERE stored.subscription_id IS NOT NULL
-       AND (gained_session_time_s > 0 OR gained_input_octets > 0 OR gained_output_octets > 0)
-), by_day AS (
-    INSERT INTO usage_day AS u (subscription_id, day, tenant_id, session_time_s, input_octets, output_octets)
-    SELECT subscription_id, day, min(tenant_id), sum(time_s), sum(input), sum(output)
-      FROM gain GROUP BY subscription_id, day ORDER BY subscription_id, day
-    ON CONFLICT (subscription_id, day) DO UPDATE SET
-        session_time_s = u.session_time_s + excluded.session_time_s,
-        input_octets = u.input_octets + excluded.input_octets,
-        output_octets = u.output_octets + excluded.output_octets
-), in_all AS (
-    INSERT INTO usage AS u (subscription_id, tenant_id, session_time_s, input_octets, output_octets)
-    SELECT subscription_id, min(tenant_id), sum(time_s), sum(input), sum(output)
-      FROM gain GROUP BY subscription_id ORDER BY subscription_id
-    ON CONFLICT (subscription_id) DO UPDATE SET
-        session_time_s = u.session_time_s + excluded.session_time_s,
-        input_octets = u.input_octets + excluded.input_octets,
-        output_octets = u.output_octets + excluded.output_octets
-)
+), {_COUNT}
 SELECT session_key FROM stored
-"""
+"""  # noqa: S608 (of constants)
 
 # A new session shows that an older one of its port, or of the same device under the same subscription, is over.
 _SUPERSEDE = """
@@ -243,15 +284,21 @@ _SAME_NAME = (
     "terminate_cause",
 )
 
+_REPORTED = (
+    "session_key",
+    "event_at",
+    "session_time_s",
+    "framed_ip_address",
+    "framed_ipv6_prefix",
+    "delegated_ipv6_prefix",
+)
+
 Record = AccountingRequest | RouterRestart
 
 
-def record(connection: BoundedConnection, records: Sequence[Record], *, is_durable: bool = True) -> list[bool]:
+def record(connection: BoundedConnection, records: Sequence[Record]) -> list[bool]:
     """Stores the records and commits. For each, in order, whether it was stored: False if its router does not exist, or
     if it is of a session without Class whose id another has taken since.
-
-    Without `is_durable` the commit does not wait for the disk: a crash of PostgreSQL may cost the last moments, which
-    the next report of each session, counting from its start, makes good.
 
     Raises psycopg.Error, the records from some on not stored, if one holds a value that PostgreSQL refuses.
     """
@@ -260,7 +307,7 @@ def record(connection: BoundedConnection, records: Sequence[Record], *, is_durab
         if isinstance(step, RouterRestart):
             connection.execute(_ROUTER_RESTART, {"router_id": step.router_id, "event_at": step.event_at})
         else:
-            stored |= _store(connection, step, is_durable)
+            stored |= _store(connection, step)
     return [isinstance(record, RouterRestart) or record.session_key in stored for record in records]
 
 
@@ -282,15 +329,33 @@ def _steps(records: Sequence[Record]) -> list[list[AccountingRequest] | RouterRe
     return steps + [list(held.values()) for held in rounds]
 
 
-def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest], is_durable: bool) -> set[UUID]:
+def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
+    reports = [packet for packet in packets if _is_report(packet)]
+    stored = _report(connection, reports) if reports else set()
+    others = [packet for packet in packets if packet.session_key not in stored]
+    return stored | _store_others(connection, others) if others else stored
+
+
+def _is_report(packet: AccountingRequest) -> bool:
+    return packet.status_type == "Interim-Update" and packet.subscription_id is not None
+
+
+def _report(connection: BoundedConnection, packets: list[AccountingRequest]) -> set[UUID]:
+    """One statement, which is a transaction of its own."""
+    packets.sort(key=lambda packet: packet.session_key.int)
+    columns: dict[str, Any] = {name: [getattr(packet, name) for packet in packets] for name in _REPORTED}
+    columns["octets_in"] = [packet.input_octets for packet in packets]
+    columns["octets_out"] = [packet.output_octets for packet in packets]
+    return {row[0] for row in connection.execute(_REPORT, columns, binary=True)}
+
+
+def _store_others(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
     """One round trip and one commit for all of them, a second for those that start."""
     old = datetime.now(UTC) - _MAYBE_ARCHIVED_AFTER
     known = [packet.session_key for packet in packets if packet.status_type != "Start" or packet.event_at < old]
     started = [packet.session_key for packet in packets if packet.status_type == "Start"]
     classless = [packet for packet in packets if packet.subscription_id is None]
     with connection.pipeline(), connection.transaction():
-        if not is_durable:
-            connection.execute("SET LOCAL synchronous_commit TO off")
         if known:
             connection.execute(_HOLD_OFF_ARCHIVE)
             connection.execute(_RESTORE, {"session_key": known})

@@ -33,11 +33,15 @@ class BoundedConnection(psycopg.Connection[Any]):
 class Link:
     """One connection and the thread that keeps it: `use` runs at once or raises DatabaseAway at once."""
 
-    def __init__(self, dsn: str, name: str, *, statement_timeout_s: float, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, dsn: str, name: str, *, statement_timeout_s: float, log: Callable[[str], None], is_durable: bool = True
+    ) -> None:
+        """Without `is_durable` a commit does not wait for the disk: a crash of PostgreSQL may cost the last moments."""
         self._dsn = dsn
         self._name = name
         self._statement_timeout_s = statement_timeout_s
         self._log = log
+        self._is_durable = is_durable
         self._connection: BoundedConnection | None = None
         self._in_use = Lock()
         self._broken = Event()
@@ -118,7 +122,8 @@ class Link:
             # Our own deadline drops the connection; this one stops the work on the server's side.
             options=f"-c statement_timeout={int(self._statement_timeout_s * 1000)}"
             " -c idle_in_transaction_session_timeout=5000 -c timezone=UTC"
-            " -c plan_cache_mode=force_generic_plan -c jit=off",
+            " -c plan_cache_mode=force_generic_plan -c jit=off"
+            + ("" if self._is_durable else " -c synchronous_commit=off"),
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=2,

@@ -57,14 +57,15 @@ class Service:
         dsn = settings.database_dsn("radius")
         keyring = Keyring.parse(settings.encryption_keys.reveal())
 
-        def link(name: str, statement_timeout_s: float) -> Link:
-            return Link(dsn, name, statement_timeout_s=statement_timeout_s, log=log)
+        def link(name: str, statement_timeout_s: float, *, is_durable: bool = True) -> Link:
+            return Link(dsn, name, statement_timeout_s=statement_timeout_s, log=log, is_durable=is_durable)
 
         self._log = log
         self._keyring = keyring
         self._logins_link = link("logins", STATEMENT_DEADLINE_S)
         self._accounting_link = link("accounting", STATEMENT_DEADLINE_S)
-        self._interims_link = link("interims", STATEMENT_DEADLINE_S)
+        # What a crash takes of these the next report of each session, which counts from its start, makes good.
+        self._interims_link = link("interims", STATEMENT_DEADLINE_S, is_durable=False)
         self._background_link = link("background", BACKGROUND_STATEMENT_DEADLINE_S)
         routers_link = link("routers", STATEMENT_DEADLINE_S)
         self._links = (
@@ -274,16 +275,16 @@ class Service:
         return self._record_on(self._accounting_link, items)
 
     def _record_interims(self, items: list[Record]) -> list[Outcome]:
-        return self._record_on(self._interims_link, items, is_durable=False)
+        return self._record_on(self._interims_link, items)
 
-    def _record_on(self, link: Link, items: Sequence[Record], *, is_durable: bool = True) -> list[Outcome]:
+    def _record_on(self, link: Link, items: Sequence[Record]) -> list[Outcome]:
         try:
-            return [*link.use(lambda connection: record(connection, items, is_durable=is_durable))]
+            return [*link.use(lambda connection: record(connection, items))]
         except psycopg.Error as error:
             if len(items) == 1:
                 return [error]
             # One of them is to blame; the others must not suffer.
-            return [stored for item in items for stored in self._record_on(link, [item], is_durable=is_durable)]
+            return [stored for item in items for stored in self._record_on(link, [item])]
 
     def _store_spooled(self, records: Sequence[Record]) -> bool:
         if not self._accounting_link.is_up:

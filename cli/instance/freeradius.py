@@ -7,7 +7,7 @@ from settings import CHECKOUT, Settings, SettingsError
 
 RADDB = CHECKOUT / "freeradius" / "raddb"
 # FreeRADIUS picks an instance at random and waits for it if it is busy, though others are free: so there are more.
-INSTANCES_PER_THREAD = 4
+INSTANCES_PER_THREAD = 2
 BINARIES = (Path("/usr/sbin/freeradius"), Path("/usr/sbin/radiusd"))
 
 
