@@ -96,16 +96,18 @@ gain AS MATERIALIZED (
 )
 """
 
-# Nearly every report is of a session that is there: this stores it with a third of the columns and none of the
-# questions. What it does not return (a session that is not there, or is nobody's) is for _STORE. Only for reports with
-# a Class of ours, which no other session can have. The arrays are sorted by key, so that rows are locked in one order.
+# Nearly every Interim-Update and Stop is of a session that is there: this stores it with half of the columns and none
+# of the questions. What it does not return (a session that is not there, or is nobody's) is for _STORE. Only for
+# packets with a Class of ours, which no other session can have. The arrays are sorted by key, so that rows are locked
+# in one order.
 _REPORT = f"""
 WITH packet AS MATERIALIZED (
     SELECT * FROM unnest(%(session_key)b::uuid[], %(event_at)b::timestamptz[], %(session_time_s)b::int8[],
                          %(octets_in)b::int8[], %(octets_out)b::int8[], %(framed_ip_address)b::text[],
-                         %(framed_ipv6_prefix)b::text[], %(delegated_ipv6_prefix)b::text[])
+                         %(framed_ipv6_prefix)b::text[], %(delegated_ipv6_prefix)b::text[], %(is_stop)b::bool[],
+                         %(terminate_cause)b::text[])
            AS q (session_key, event_at, session_time_s, octets_in, octets_out, framed_ip_address, framed_ipv6_prefix,
-                 delegated_ipv6_prefix)
+                 delegated_ipv6_prefix, is_stop, terminate_cause)
 ), counted AS (
     SELECT q.*, CASE WHEN r.swap_octets THEN q.octets_out ELSE q.octets_in END AS input_octets,
            CASE WHEN r.swap_octets THEN q.octets_in ELSE q.octets_out END AS output_octets
@@ -123,8 +125,15 @@ WITH packet AS MATERIALIZED (
         framed_ip_address = coalesce(q.framed_ip_address::inet, s.framed_ip_address),
         framed_ipv6_prefix = coalesce(q.framed_ipv6_prefix::cidr, s.framed_ipv6_prefix),
         delegated_ipv6_prefix = coalesce(q.delegated_ipv6_prefix::cidr, s.delegated_ipv6_prefix),
-        stopped_at = CASE WHEN s.stop_received OR q.event_at <= s.last_seen_at THEN s.stopped_at END,
-        terminate_cause = CASE WHEN s.stop_received OR q.event_at <= s.last_seen_at THEN s.terminate_cause END
+        stop_received = s.stop_received OR q.is_stop,
+        stopped_at = CASE WHEN s.stop_received THEN s.stopped_at
+                          WHEN q.is_stop THEN q.event_at
+                          WHEN q.event_at > s.last_seen_at THEN NULL
+                          ELSE s.stopped_at END,
+        terminate_cause = CASE WHEN s.stop_received THEN s.terminate_cause
+                               WHEN q.is_stop THEN q.terminate_cause
+                               WHEN q.event_at > s.last_seen_at THEN NULL
+                               ELSE s.terminate_cause END
       FROM counted q
      WHERE s.session_key = q.session_key AND s.subscription_id IS NOT NULL
     RETURNING s.session_key, s.tenant_id, s.subscription_id,
@@ -291,6 +300,7 @@ _REPORTED = (
     "framed_ip_address",
     "framed_ipv6_prefix",
     "delegated_ipv6_prefix",
+    "terminate_cause",
 )
 
 Record = AccountingRequest | RouterRestart
@@ -330,22 +340,23 @@ def _steps(records: Sequence[Record]) -> list[list[AccountingRequest] | RouterRe
 
 
 def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
-    reports = [packet for packet in packets if _is_report(packet)]
-    stored = _report(connection, reports) if reports else set()
+    # Where one has to go the long way, the others go with it: that is one commit.
+    stored = _report(connection, packets) if all(map(_is_report, packets)) else set()
     others = [packet for packet in packets if packet.session_key not in stored]
     return stored | _store_others(connection, others) if others else stored
 
 
 def _is_report(packet: AccountingRequest) -> bool:
-    return packet.status_type == "Interim-Update" and packet.subscription_id is not None
+    return packet.status_type != "Start" and packet.subscription_id is not None
 
 
-def _report(connection: BoundedConnection, packets: list[AccountingRequest]) -> set[UUID]:
+def _report(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
     """One statement, which is a transaction of its own."""
-    packets.sort(key=lambda packet: packet.session_key.int)
+    packets = sorted(packets, key=lambda packet: packet.session_key.int)
     columns: dict[str, Any] = {name: [getattr(packet, name) for packet in packets] for name in _REPORTED}
     columns["octets_in"] = [packet.input_octets for packet in packets]
     columns["octets_out"] = [packet.output_octets for packet in packets]
+    columns["is_stop"] = [packet.status_type == "Stop" for packet in packets]
     return {row[0] for row in connection.execute(_REPORT, columns, binary=True)}
 
 

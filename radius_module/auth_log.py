@@ -16,8 +16,9 @@ import psycopg
 from radius_module.connection import BoundedConnection, DatabaseAway, Link
 
 MAX_WAITING = 50_000
-MAX_BATCH = 1_000
-FLUSH_S = 0.25
+# Few at a time: while rows become JSON no login is decided.
+MAX_BATCH = 100
+FLUSH_S = 0.05
 
 # The tenant is the router's; an entry of a router that is gone by now is left out. One JSON document is the cheapest
 # way for many rows: arrays of text are escaped value by value, in Python and under its lock.

@@ -5,7 +5,6 @@ packet can not be understood or stored (an accounting packet is kept on disk for
 """
 
 import gc
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
@@ -24,10 +23,6 @@ from settings import Settings
 
 Lists = dict[str, Pairs | None]
 Reply = tuple[tuple[str, ...], ...]
-
-# Each thread of FreeRADIUS holds Python's lock for moments only; to be made to give it up in the middle costs two
-# changes of thread.
-SWITCH_INTERVAL_S = 0.05
 
 # A packet leaves no cycles behind; the collector, which walks through all that is under way each time, took a sixth of
 # the processor.
@@ -63,7 +58,6 @@ def instantiate(_config: object) -> int:
                 radiusd.radlog(radiusd.L_ERR, f"kibali: {error}")
                 return -1
             _service.start()
-            sys.setswitchinterval(SWITCH_INTERVAL_S)
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
         _instances += 1

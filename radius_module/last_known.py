@@ -7,11 +7,12 @@ memory, and is written in the background.
 import json
 import sqlite3
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from threading import Event, Lock, Thread
+from time import sleep
 from typing import Any
 
 MAX_AGE = timedelta(hours=24)
@@ -155,7 +156,7 @@ class LastKnown:
                 del self._waiting[name]
 
     def _write(self, batch: dict[str, tuple[datetime, Row]]) -> None:
-        rows = [(name, at.timestamp(), _encode(row)) for name, (at, row) in batch.items() if row]
+        rows = list(_encoded(batch))
         gone = [(name,) for name, (_at, row) in batch.items() if not row]
         newest = max(at for at, _row in batch.values())
         with self._lock:
@@ -198,6 +199,14 @@ class LastKnown:
 
 def _is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _DAMAGED
+
+
+def _encoded(batch: dict[str, tuple[datetime, Row]]) -> Iterator[tuple[str, float, str]]:
+    for number, (name, (at, row)) in enumerate(batch.items()):
+        if row:
+            yield name, at.timestamp(), _encode(row)
+        if number % 16 == 0:
+            sleep(0)  # gives logins that wait for Python's lock their turn
 
 
 def _encode(row: Row) -> str:
