@@ -116,7 +116,7 @@ class Settings:
     radius_acct_port: int = _setting("1813", _port, "UDP port for Accounting-Requests.")
     radius_status_port: int = _setting("18121", _port, "UDP port for Status-Server, on loopback only.")
     radius_instances: int = _setting(
-        "32", _whole_number(1, 256), "Module instances in FreeRADIUS; each decides one packet at a time."
+        "64", _whole_number(1, 256), "Threads of FreeRADIUS; packets that wait at the same time are decided together."
     )
 
     radius_reject_delay_s: int = _setting(

@@ -16,7 +16,7 @@ from time import sleep
 from typing import Any
 
 MAX_AGE = timedelta(hours=24)
-FLUSH_S = 1.0
+FLUSH_S = 0.1
 # A row that says the same is not written again within this time; its age only has to be right to the minute.
 REWRITE_AFTER = timedelta(minutes=10)
 # Who was not seen for so long is deleted; looked for now and then, while rows come in.
