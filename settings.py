@@ -74,6 +74,25 @@ def _address(value: str) -> str:
         raise ValueError("an IPv4 or IPv6 address such as 0.0.0.0 or 127.0.0.1") from None
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Networks(tuple[Network, ...]):
+    """Shows itself as the setting is written."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+def _networks(value: str) -> Networks:
+    try:
+        return Networks(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("addresses or networks such as 196.201.214.200,196.201.213.0/24") from None
+
+
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value and (urlsplit(value).scheme not in schemes or value.count("://") != 1):
@@ -110,6 +129,21 @@ class Settings:
 
     http_bind: str = _setting("127.0.0.1", _address, "Address the API listens on.")
     http_port: int = _setting("8080", _port, "TCP port of the API.")
+    public_url: str = _setting(
+        "",
+        _url("https", "http"),
+        "Where the API is reached from outside, such as https://pay.example.net; M-Pesa sends its callbacks there.",
+    )
+
+    webhook_sources: Networks = _setting(
+        "",
+        _networks,
+        "Addresses that M-Pesa's callbacks come from. What comes from elsewhere is believed only when M-Pesa confirms "
+        "it. None: the secret in the callback's address is enough.",
+    )
+    trusted_proxies: Networks = _setting(
+        "127.0.0.1,::1", _networks, "Reverse proxies in front of the API, whose X-Forwarded-For is believed."
+    )
 
     radius_bind: str = _setting("0.0.0.0", _address, "Address FreeRADIUS listens on for routers.")  # noqa: S104
     radius_auth_port: int = _setting("1812", _port, "UDP port for Access-Requests.")
@@ -142,6 +176,12 @@ class Settings:
     )
     redis_port: int = _setting("63790", _port, "TCP port of the private Redis, on loopback only.")
     redis_password: Secret = _setting("", Secret, "Password of the private Redis.")
+
+    daraja_url: str = _setting(
+        "",
+        _url("https", "http"),
+        "Gateway to M-Pesa to use instead of Safaricom's production, by payment accounts that name none: https://HOST.",
+    )
 
     encryption_keys: Secret = _setting(
         "",

@@ -6,7 +6,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from api import health, plans, routers, sessions, subscribers, subscriptions, why
+from api import (
+    health,
+    payment_accounts,
+    payments,
+    plans,
+    routers,
+    sessions,
+    subscribers,
+    subscriptions,
+    vouchers,
+    webhooks,
+    why,
+)
 from api.endpoint import at
 from api.middleware import RequestLog
 from api.problem import answer_http_exception
@@ -50,6 +62,33 @@ ROUTES = [
     at("/api/v1/sessions", GET=sessions.index),
     at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
     at("/api/v1/why", GET=why.read),
+    at("/api/v1/payments", GET=payments.index),
+    at("/api/v1/payments/{id:id}", GET=payments.read),
+    at("/api/v1/payments/{id:id}/assign", POST=payments.assign),
+    at("/api/v1/payments/{id:id}/refund-recorded", POST=payments.refund_recorded),
+    at("/api/v1/payments/{id:id}/reverse", POST=payments.reverse),
+    at("/api/v1/payments/initiate", POST=payments.initiate),
+    at("/api/v1/payments/intents", GET=payments.intents),
+    at("/api/v1/payments/intents/{id:id}", GET=payments.intent),
+    at("/api/v1/payments/cash", POST=payments.cash),
+    at("/api/v1/payments/report", GET=payments.report),
+    at("/api/v1/subscribers/{id:id}/wallet", GET=payments.wallet),
+    at("/api/v1/payment-accounts", GET=payment_accounts.index, POST=payment_accounts.create),
+    at(
+        "/api/v1/payment-accounts/{id:id}",
+        GET=payment_accounts.read,
+        PATCH=payment_accounts.change,
+        DELETE=payment_accounts.disable,
+    ),
+    at("/api/v1/payment-accounts/{id:id}/c2b-urls", GET=payment_accounts.c2b_urls),
+    at("/api/v1/vouchers", GET=vouchers.index, POST=vouchers.create),
+    at("/api/v1/vouchers/{id:id}", GET=vouchers.read),
+    at("/api/v1/vouchers/{id:id}/codes", GET=vouchers.codes),
+    at("/api/v1/vouchers/{id:id}/revoke", POST=vouchers.revoke),
+    at("/api/v1/vouchers/redeem", POST=vouchers.redeem),
+    Route("/webhooks/daraja/stk/{token}", webhooks.stk, methods=["POST"]),
+    Route("/webhooks/daraja/c2b/{token}/confirmation", webhooks.confirmation, methods=["POST"]),
+    Route("/webhooks/daraja/c2b/{token}/validation", webhooks.validation, methods=["POST"]),
 ]
 
 

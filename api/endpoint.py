@@ -33,10 +33,12 @@ class Call:
     """One request to a handler. `session` sees the caller's tenant only and is committed when the handler returns."""
 
     tenant_id: int
+    admin_id: int
     session: Session
     path: Mapping[str, Any]
     keyring: Keyring
     now: datetime
+    public_url: str
 
     @property
     def id(self) -> int:
@@ -77,18 +79,20 @@ class Endpoint:
         structlog.contextvars.bind_contextvars(tenant_id=identity.tenant_id, admin_id=identity.admin_id)
         tenant_id = auth.tenant_of(identity, self.roles)
         content = await body.read(request)
-        return await run_in_threadpool(self._run, services, tenant_id, request, content)
+        return await run_in_threadpool(self._run, services, tenant_id, identity.admin_id, request, content)
 
-    def _run(self, services: Services, tenant_id: int, request: Request, content: bytes) -> Response:
+    def _run(self, services: Services, tenant_id: int, admin_id: int, request: Request, content: bytes) -> Response:
         query = validate(self.query, _parameters(request))
         values = validate(self.body, self._values(request, content))
         with services.sessions() as session:
             call = Call(
                 tenant_id=tenant_id,
+                admin_id=admin_id,
                 session=use_tenant(session, tenant_id),
                 path=request.path_params,
                 keyring=services.keyring,
                 now=services.clock(),
+                public_url=services.public_url,
             )
             reply = self.handler(call, query, values)
             session.commit()

@@ -17,7 +17,9 @@ from starlette.requests import Request
 from db import prepare
 from db.engine import make_engine, session_factory
 from isp.encryption import Keyring
-from settings import Settings
+from settings import Networks, Settings
+from tasks.nudge import Nudger, nudge_after_commit
+from tasks.redis_pool import make_redis_pool
 
 POOL_SIZE = 10
 REDIS_TIMEOUT_S = 0.5
@@ -31,6 +33,9 @@ class Services:
     keyring: Keyring
     schema_revision: str
     """What the database must be at."""
+    public_url: str
+    webhook_sources: Networks
+    trusted_proxies: Networks
     clock: Callable[[], datetime]
 
 
@@ -43,9 +48,11 @@ class State(TypedDict):
 def build(settings: Settings, keyring: Keyring) -> Services:
     """Connects to nothing yet."""
     engine = make_engine(settings, "api", pool_size=POOL_SIZE)
+    sessions = session_factory(engine)
+    nudge_after_commit(sessions, Nudger(make_redis_pool(settings, answer_timeout_s=REDIS_TIMEOUT_S)))
     return Services(
         engine=engine,
-        sessions=session_factory(engine),
+        sessions=sessions,
         redis=redis.Redis.from_url(
             settings.redis_dsn(),
             socket_timeout=REDIS_TIMEOUT_S,
@@ -54,6 +61,9 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         ),
         keyring=keyring,
         schema_revision=prepare.newest_revision(),
+        public_url=settings.public_url,
+        webhook_sources=settings.webhook_sources,
+        trusted_proxies=settings.trusted_proxies,
         clock=lambda: datetime.now(UTC),
     )
 

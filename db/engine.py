@@ -4,6 +4,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
+import db.models  # noqa: F401 (a process must know every table that a foreign key names)
 from settings import DatabaseRole, Settings
 
 CONNECT_TIMEOUT_S = 5

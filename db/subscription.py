@@ -72,6 +72,8 @@ class Subscription(Base):
     bind_mac: Mapped[bool] = mapped_column(Boolean, server_default="false")
     """Only the first device that logs in may use the account from then on (`bound_mac`)."""
     bound_mac: Mapped[str | None] = mapped_column(MACADDR)
+    auto_renew: Mapped[bool] = mapped_column(Boolean, server_default="true")
+    """Whether its expiry is answered from the subscriber's wallet, once per expiry."""
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
 

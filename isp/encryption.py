@@ -6,6 +6,7 @@ A sealed secret is `0x01 | length of key id | key id | 12-byte nonce | ciphertex
 
 import base64
 import binascii
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -31,6 +32,7 @@ class Keyring:
             if not key_id.isascii() or not 1 <= len(key_id) <= 32 or len(key) != 32:
                 raise EncryptionError(f"encryption key number {number} must have a short ASCII id and 32 bytes.")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._keys = list(keys.values())
         self._sealing_id = next(iter(keys))
 
     @classmethod
@@ -60,6 +62,14 @@ class Keyring:
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[self._sealing_id].encrypt(nonce, secret.encode(), belongs_to.encode())
         return bytes((_FORMAT, len(key_id))) + key_id + nonce + sealed
+
+    def digests(self, text: str, purpose: str) -> list[bytes]:
+        """HMAC-SHA256 of `text` under a key for `purpose` derived from each key, that of the sealing key first.
+
+        So that something can be found again, by whoever holds the keys and by nobody else.
+        """
+        derived = [hmac.digest(key, f"kibali.digest:{purpose}".encode(), "sha256") for key in self._keys]
+        return [hmac.digest(key, text.encode(), "sha256") for key in derived]
 
     def open(self, sealed: bytes, belongs_to: str) -> str:
         """The secret. Raises EncryptionError for an unknown key, damage, or a secret of something else."""

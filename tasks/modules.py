@@ -2,7 +2,7 @@
 
 import importlib
 
-TASK_MODULES = ("tasks.maintenance",)
+TASK_MODULES = ("tasks.maintenance", "tasks.payments")
 
 
 def import_tasks() -> None:

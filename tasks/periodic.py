@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs
+from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +23,7 @@ PERIODIC = (
     Periodic("close-ghosts", close_ghosts, every_s=60),
     Periodic("archive-sessions", archive_sessions, every_s=300),
     Periodic("prune-jobs", prune_jobs, every_s=3600),
+    Periodic("renew-expired", renew_expired, every_s=60),
+    Periodic("sweep-intents", sweep_intents, every_s=60),
+    Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
 )

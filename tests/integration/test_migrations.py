@@ -135,6 +135,54 @@ AUTH_LOG = {
     "result": "accept",
     "reason": "ok",
 }
+PAYMENT_ACCOUNT = {
+    "tenant_id": 1,
+    "kind": "paybill",
+    "name": "Main",
+    "shortcode": "174379",
+    "credentials_sealed": b"x",
+    "c2b_token_hash": b"x",
+    "c2b_token_sealed": b"x",
+}
+PAYMENT_INTENT = {
+    "tenant_id": 1,
+    "payment_account_id": 1,
+    "plan_id": 1,
+    "msisdn": "254712345678",
+    "amount_kes": 500,
+    "price_kes": 500,
+    "account_reference": "KB7X2Q9MNP",
+}
+PAYMENT = {
+    "tenant_id": 1,
+    "provider": "daraja",
+    "receipt": "SKL1",
+    "amount_kes": 500,
+    "paid_at": "2026-01-01T00:00Z",
+    "received_at": "2026-01-01T00:00Z",
+}
+POSTING = {"tenant_id": 1, "kind": "payment", "created_at": "2026-01-01T00:00Z"}
+ENTRY = {"tenant_id": 1, "posting_id": 1, "account": "mpesa", "amount_kes": 1}
+WALLET = {"tenant_id": 1, "subscriber_id": 1}
+RENEWAL = {
+    "tenant_id": 1,
+    "subscription_id": 1,
+    "plan_id": 1,
+    "price_kes": 500,
+    "automatic": True,
+    "began_at": "2026-01-01T00:00Z",
+    "old_expires_at": "2026-01-01T00:00Z",
+    "created_at": "2026-01-01T00:00Z",
+}
+WEBHOOK = {
+    "tenant_id": 1,
+    "kind": "c2b_confirmation",
+    "payment_account_id": 1,
+    "source_listed": True,
+    "body": b"{}",
+}
+VOUCHER_BATCH = {"tenant_id": 1, "plan_id": 1, "count": 10, "code_length": 10}
+VOUCHER = {"tenant_id": 1, "batch_id": 1, "code_hash": b"x", "code_sealed": b"x"}
 BURST = {
     "burst_upload_kbps": 4000,
     "burst_download_kbps": 16000,
@@ -155,6 +203,14 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "usage_day": DAY,
     "job": JOB,
     "auth_log": AUTH_LOG,
+    "payment_account": PAYMENT_ACCOUNT,
+    "payment_intent": PAYMENT_INTENT,
+    "payment": PAYMENT,
+    "wallet": WALLET,
+    "renewal": RENEWAL,
+    "webhook_inbox": WEBHOOK,
+    "voucher_batch": VOUCHER_BATCH,
+    "voucher": VOUCHER,
 }
 
 # The constraint, and a row that is good but for it.
@@ -288,6 +344,59 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("job_progress_check", "job", {"progress": 101}),
     ("job_claim_check", "job", {"state": "running"}),
     ("job_finished_check", "job", {"state": "failed"}),
+    ("payment_account_provider_check", "payment_account", {"provider": "cash"}),
+    ("payment_account_kind_check", "payment_account", {"kind": "bank"}),
+    ("payment_account_till_number_of_a_till_check", "payment_account", {"kind": "till"}),
+    ("payment_account_till_number_of_a_till_check", "payment_account", {"till_number": "12345"}),
+    ("payment_account_shortcode_check", "payment_account", {"shortcode": "17437x"}),
+    ("payment_account_till_number_check", "payment_account", {"kind": "till", "till_number": "1"}),
+    ("payment_account_name_check", "payment_account", {"name": ""}),
+    ("payment_account_confirm_above_check", "payment_account", {"confirm_above_kes": -1}),
+    ("payment_account_tenant_id_name_key", "payment_account", {"name": "FIRST"}),
+    ("payment_intent_state_check", "payment_intent", {"state": "lost"}),
+    ("payment_intent_amount_check", "payment_intent", {"amount_kes": 0}),
+    ("payment_intent_amount_check", "payment_intent", {"amount_kes": 1.5}),
+    ("payment_intent_amount_check", "payment_intent", {"amount_kes": 250_001}),
+    ("payment_intent_price_check", "payment_intent", {"price_kes": -1}),
+    ("payment_intent_msisdn_check", "payment_intent", {"msisdn": "0712345678"}),
+    ("payment_intent_account_reference_check", "payment_intent", {"account_reference": "longer than 12"}),
+    ("payment_intent_prompted_check", "payment_intent", {"state": "prompted"}),
+    ("payment_intent_queries_check", "payment_intent", {"queries": -1}),
+    ("payment_intent_open_key", "payment_intent", {"msisdn": "254700000001"}),
+    ("payment_provider_check", "payment", {"provider": "bank"}),
+    ("payment_state_check", "payment", {"state": "lost", "booked_at": "2026-01-01T00:00Z"}),
+    ("payment_amount_check", "payment", {"amount_kes": 0}),
+    ("payment_amount_check", "payment", {"amount_kes": -1, "provider": "voucher"}),
+    ("payment_receipt_or_intent_check", "payment", {"receipt": None}),
+    ("payment_receipt_check", "payment", {"receipt": ""}),
+    ("payment_booked_check", "payment", {"state": "reversed"}),
+    ("payment_applied_check", "payment", {"state": "applied", "booked_at": "2026-01-01T00:00Z"}),
+    ("payment_suspense_check", "payment", {"state": "suspense", "booked_at": "2026-01-01T00:00Z"}),
+    ("payment_tenant_id_provider_receipt_key", "payment", {"receipt": "FIRST"}),
+    ("payment_provisional_key", "payment", {"receipt": None, "intent_id": 1}),
+    ("payment_tenant_id_intent_id_fkey", "payment", {"tenant_id": 2, "intent_id": 1}),
+    ("payment_tenant_id_subscription_id_fkey", "payment", {"tenant_id": 2, "subscription_id": 1}),
+    ("ledger_posting_kind_check", "ledger_posting", {**POSTING, "kind": "gift"}),
+    ("ledger_entry_account_check", "ledger_entry", {**ENTRY, "account": "pocket"}),
+    ("ledger_entry_wallet_of_a_subscriber_check", "ledger_entry", {**ENTRY, "account": "wallet"}),
+    ("ledger_entry_wallet_of_a_subscriber_check", "ledger_entry", {**ENTRY, "subscriber_id": 1}),
+    ("ledger_entry_amount_check", "ledger_entry", {**ENTRY, "amount_kes": 0}),
+    ("ledger_entry_balance", "ledger_entry", ENTRY),
+    ("wallet_balance_check", "wallet", {"balance_kes": -1}),
+    ("wallet_tenant_id_subscriber_id_fkey", "wallet", {"tenant_id": 2}),
+    ("renewal_price_check", "renewal", {"price_kes": -1}),
+    ("renewal_once_per_expiry_key", "renewal", {"old_expires_at": "2025-12-31T00:00Z"}),
+    ("webhook_inbox_kind_check", "webhook_inbox", {"kind": "sms"}),
+    ("webhook_inbox_intent_of_stk_check", "webhook_inbox", {"kind": "stk"}),
+    ("webhook_inbox_body_check", "webhook_inbox", {"body": b"x" * 65_537}),
+    ("webhook_inbox_outcome_check", "webhook_inbox", {"outcome": "applied"}),
+    ("voucher_batch_count_check", "voucher_batch", {"count": 0}),
+    ("voucher_batch_code_length_check", "voucher_batch", {"code_length": 7}),
+    ("voucher_batch_expires_at_check", "voucher_batch", {"expires_at": "2025-01-01T00:00Z"}),
+    ("voucher_state_check", "voucher", {"state": "lost"}),
+    ("voucher_payment_of_a_redeemed_check", "voucher", {"payment_id": 1}),
+    ("voucher_redeemed_check", "voucher", {"redeemed_at": "2026-01-01T00:00Z"}),
+    ("voucher_tenant_id_code_hash_key", "voucher", {"code_hash": b"first"}),
 ]
 
 
@@ -313,6 +422,15 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "subscription", {**SUBSCRIPTION, **first})
         insert(connection, "device", {"tenant_id": 1, "mac": "02:00:00:00:00:01", "subscription_id": 1})
         insert(connection, "subscription_router", {"tenant_id": 1, "subscription_id": 1, "router_id": 1})
+        insert(connection, "payment_account", {**PAYMENT_ACCOUNT, "name": "first", "c2b_token_hash": b"first"})
+        intent = {"msisdn": "254700000001", "account_reference": "FIRST2"}
+        insert(connection, "payment_intent", {**PAYMENT_INTENT, **intent})
+        insert(connection, "payment", {**PAYMENT, "receipt": "FIRST"})
+        insert(connection, "payment", {**PAYMENT, "receipt": None, "intent_id": 1})
+        insert(connection, "ledger_posting", POSTING)
+        insert(connection, "renewal", {**RENEWAL, "old_expires_at": "2025-12-31T00:00Z"})
+        insert(connection, "voucher_batch", VOUCHER_BATCH)
+        insert(connection, "voucher", {**VOUCHER, "code_hash": b"first"})
         yield connection
     with psycopg.connect(postgres_server.database_admin_dsn(), autocommit=True) as superuser:
         superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -325,6 +443,12 @@ def insert(connection: psycopg.Connection[Any], table: str, row: Mapping[str, An
         sql.SQL(", ").join(sql.Placeholder() for _ in row),
     )
     connection.execute(statement, list(row.values()))
+
+
+def insert_and_settle(connection: psycopg.Connection[Any], table: str, row: Mapping[str, Any]) -> None:
+    """Looks at once at what else is looked at when a transaction ends."""
+    insert(connection, table, row)
+    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 @pytest.mark.parametrize("table", GOOD)
@@ -340,7 +464,7 @@ def test_a_bad_row_is_refused_by_the_constraint_that_says_so(
     furnished: psycopg.Connection[Any], constraint: str, table: str, row: Mapping[str, Any]
 ) -> None:
     with pytest.raises(psycopg.IntegrityError) as caught, furnished.transaction(force_rollback=True):
-        insert(furnished, table, {**GOOD.get(table, {}), **row})
+        insert_and_settle(furnished, table, {**GOOD.get(table, {}), **row})
     assert caught.value.diag.constraint_name == constraint
 
 

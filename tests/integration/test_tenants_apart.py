@@ -30,6 +30,16 @@ TABLES = (
     "auth_log",
     "job",
     "event",
+    "payment_account",
+    "payment_intent",
+    "payment",
+    "ledger_posting",
+    "ledger_entry",
+    "wallet",
+    "renewal",
+    "webhook_inbox",
+    "voucher_batch",
+    "voucher",
 )
 
 
@@ -89,6 +99,7 @@ def furnish(client: Client) -> Mapping[str, Any]:
             "INSERT INTO job (tenant_id, queue, task, max_attempts) VALUES (%s, 'default', 'x', 1)", (tenant_id,)
         )
         connection.execute("INSERT INTO event (tenant_id, type) VALUES (%s, 'x')", (tenant_id,))
+        furnish_with_money(connection, tenant_id, subscriber["id"], subscription)
     return {
         "plans": subscription["plan_id"],
         "subscribers": subscriber["id"],
@@ -96,6 +107,37 @@ def furnish(client: Client) -> Mapping[str, Any]:
         "routers": router["id"],
         "sessions": SESSION_KEY,
     }
+
+
+def furnish_with_money(
+    connection: psycopg.Connection[Any], tenant_id: int, subscriber_id: int, subscription: Mapping[str, Any]
+) -> None:
+    values = {
+        "tenant": tenant_id,
+        "subscriber": subscriber_id,
+        "subscription": subscription["id"],
+        "plan": subscription["plan_id"],
+    }
+    for statement in (
+        "INSERT INTO payment_account (tenant_id, kind, name, shortcode, credentials_sealed, c2b_token_hash,"
+        " c2b_token_sealed) VALUES (%(tenant)s, 'paybill', 'Main', '174379', 'x', 'theirs', 'x')",
+        "INSERT INTO payment_intent (tenant_id, payment_account_id, plan_id, msisdn, amount_kes, price_kes,"
+        " account_reference) SELECT %(tenant)s, id, %(plan)s, '254700000001', 1, 1, 'THEIRS' FROM payment_account",
+        "INSERT INTO payment (tenant_id, provider, receipt, amount_kes, paid_at, received_at)"
+        " VALUES (%(tenant)s, 'cash', '1', 1, now(), now())",
+        "INSERT INTO wallet (tenant_id, subscriber_id) VALUES (%(tenant)s, %(subscriber)s)",
+        "INSERT INTO ledger_posting (tenant_id, kind, created_at) VALUES (%(tenant)s, 'payment', now())",
+        "INSERT INTO ledger_entry (tenant_id, posting_id, account, amount_kes)"
+        " SELECT %(tenant)s, id, name, kes FROM ledger_posting, (VALUES ('cash', -1), ('sales', 1)) e (name, kes)",
+        "INSERT INTO renewal (tenant_id, subscription_id, plan_id, price_kes, automatic, began_at, created_at)"
+        " VALUES (%(tenant)s, %(subscription)s, %(plan)s, 1, false, now(), now())",
+        "INSERT INTO webhook_inbox (tenant_id, kind, payment_account_id, source_listed, body)"
+        " SELECT %(tenant)s, 'c2b_confirmation', id, true, 'x' FROM payment_account",
+        "INSERT INTO voucher_batch (tenant_id, plan_id, count, code_length) VALUES (%(tenant)s, %(plan)s, 1, 10)",
+        "INSERT INTO voucher (tenant_id, batch_id, code_hash, code_sealed)"
+        " SELECT %(tenant)s, id, 'x', 'x' FROM voucher_batch",
+    ):
+        connection.execute(statement, values)
 
 
 def superuser(settings: Settings) -> psycopg.Connection[Any]:

@@ -157,7 +157,16 @@ def test_only_migrate_and_postgresql_itself_hold_its_own_password(service: str, 
 def test_a_service_can_open_sealed_secrets_only_if_it_must(
     service: str, env_file: dict[str, str], tmp_path: Path
 ) -> None:
-    assert bool(settings(service, env_file, tmp_path).encryption_keys) == (service in ("freeradius", "api", "cli"))
+    must = ("freeradius", "api", "cli", "worker-payments")
+    assert bool(settings(service, env_file, tmp_path).encryption_keys) == (service in must)
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_who_asks_for_money_knows_where_callbacks_go(service: str, env_file: dict[str, str], tmp_path: Path) -> None:
+    urls = {"KIBALI_PUBLIC_URL": "https://pay.example.net", "KIBALI_DARAJA_URL": "https://gateway.example.net"}
+    loaded = settings(service, {**env_file, **urls}, tmp_path)
+    expected = list(urls.values()) if service in ("api", "cli", "worker-payments") else ["", ""]
+    assert [loaded.public_url, loaded.daraja_url] == expected
 
 
 @pytest.mark.parametrize("service", OURS)

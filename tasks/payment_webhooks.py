@@ -1,0 +1,118 @@
+"""What came into the webhooks' inbox, read and acted upon. Nothing in it is believed for having arrived.
+
+A callback that carries the intent's token from an address of the provider's, with the amount and phone that were asked
+for, is believed. Of any other the provider is asked by a query first; and if it does not say the same, nobody is
+credited.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import event, payment_intent, webhook_inbox
+from db.payment import Receipt
+from db.payment_account import PaymentAccount
+from db.payment_intent import PaymentIntent
+from db.webhook_inbox import WebhookInbox
+from isp.encryption import Keyring
+from isp.msisdn import parse_msisdn
+from isp.payment import Failed, IntentState, Paid, StkResult, Unknown, after_callback
+from tasks import prompting
+from tasks.payment_provider import PaymentProvider, Unreadable
+from tasks.receive_payment import PROVIDER, credit_intent, receive_c2b
+
+
+class Unconfirmed(Exception):
+    """A callback needs a query to say the same, and that does not say anything yet: to be tried again."""
+
+
+def process(session: Session, inbox_id: int, provider: PaymentProvider, keyring: Keyring, now: datetime) -> str:
+    """The outcome, which is written beside the body. Safe to repeat. Raises Unconfirmed."""
+    webhook = webhook_inbox.hold(session, inbox_id)
+    if webhook.outcome is not None:
+        return webhook.outcome
+    try:
+        if webhook.kind == "stk":
+            outcome = _callback(session, webhook, provider, keyring, now)
+        else:
+            outcome = _confirmation(session, webhook, provider, keyring, now)
+        error = None
+    except Unreadable as unreadable:
+        outcome, error = "unreadable", str(unreadable)
+    webhook_inbox.finish(webhook, outcome, now, error)
+    if outcome in ("unreadable", "mismatch", "contradicted", "conflict"):
+        data = {"inbox_id": inbox_id, "outcome": outcome, "intent_id": webhook.intent_id}
+        event.record(session, "payment.webhook_refused", data, webhook.tenant_id)
+    session.flush()
+    return outcome
+
+
+def _confirmation(
+    session: Session, webhook: WebhookInbox, provider: PaymentProvider, keyring: Keyring, now: datetime
+) -> str:
+    account = session.get_one(PaymentAccount, webhook.payment_account_id)
+    told = provider.parse_confirmation(webhook.body)
+    return receive_c2b(session, account, told, webhook.source_listed, keyring, now).value
+
+
+def _callback(
+    session: Session, webhook: WebhookInbox, provider: PaymentProvider, keyring: Keyring, now: datetime
+) -> str:
+    told = provider.parse_callback(webhook.body)
+    assert webhook.intent_id is not None
+    seen = payment_intent.by_id(session, webhook.intent_id)
+    if not _is_of(session, told, seen):
+        return "mismatch"
+    if isinstance(told.verdict, Paid) and _needs_confirmation(session, webhook, told, seen):
+        match provider.query(told.checkout_request_id):
+            case Failed():
+                return "contradicted"
+            case Paid():
+                pass
+            case _:
+                raise Unconfirmed("the provider's query does not confirm the callback yet")
+    intent = payment_intent.lock(session, webhook.intent_id)
+    intent.merchant_request_id = intent.merchant_request_id or told.merchant_request_id
+    intent.checkout_request_id = intent.checkout_request_id or told.checkout_request_id
+    if isinstance(told.verdict, Paid):
+        return credit_intent(session, intent, _receipt_of(told, intent, now), keyring, now).value
+    state = after_callback(IntentState(intent.state), told.verdict)
+    if state == intent.state:
+        return "duplicate"
+    match told.verdict:
+        case Failed(code):
+            intent.next_query_at = None
+            prompting.fail(session, intent, code, provider, now)
+        case Unknown(reason):
+            prompting.leave_unknown(session, intent, reason, now)
+    return state.value
+
+
+def _is_of(session: Session, told: StkResult, intent: PaymentIntent) -> bool:
+    """Whether a callback that came with the intent's token is about its prompt, and no other's."""
+    if intent.checkout_request_id is not None:
+        return intent.checkout_request_id == told.checkout_request_id
+    other = select(PaymentIntent.id).where(PaymentIntent.checkout_request_id == told.checkout_request_id)
+    return session.scalar(other) is None
+
+
+def _needs_confirmation(session: Session, webhook: WebhookInbox, told: StkResult, intent: PaymentIntent) -> bool:
+    account = session.get_one(PaymentAccount, webhook.payment_account_id)
+    amount_kes = intent.amount_kes if told.amount_kes is None else told.amount_kes
+    is_much = account.confirm_above_kes is not None and amount_kes > account.confirm_above_kes
+    phone = parse_msisdn(told.msisdn_text)
+    is_another = amount_kes != intent.amount_kes or phone not in (None, intent.msisdn)
+    return is_much or is_another or not webhook.source_listed
+
+
+def _receipt_of(told: StkResult, intent: PaymentIntent, now: datetime) -> Receipt:
+    return Receipt(
+        PROVIDER,
+        told.receipt,
+        intent.amount_kes if told.amount_kes is None else told.amount_kes,
+        told.paid_at or now,
+        payment_account_id=intent.payment_account_id,
+        msisdn_text=told.msisdn_text,
+        msisdn=parse_msisdn(told.msisdn_text),
+    )
