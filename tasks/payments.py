@@ -107,7 +107,7 @@ def reverse_payment(session: Session, job: RunningJob, payment_id: int, memo: st
         raise PermanentFailure(refusal.message) from None
 
 
-@task(queue=PAYMENTS)
+@task(queue=MAINTENANCE)
 def renew_expired(session: Session, job: RunningJob) -> None:
     """Renews from their wallets the subscriptions that expired, each in a transaction of its own."""
     last_id, ids = 0, renewal.due(session, _now(), BATCH)
@@ -120,7 +120,7 @@ def renew_expired(session: Session, job: RunningJob) -> None:
         ids = renewal.due(session, _now(), BATCH, after_id=last_id)
 
 
-@task(queue=PAYMENTS)
+@task(queue=MAINTENANCE)
 def sweep_intents(session: Session, job: RunningJob) -> None:
     """Asks where a query got lost, and settles what can not be asked."""
     settled = payment_recovery.give_up(session, _now())
