@@ -26,6 +26,7 @@ def main() -> None:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # api/app.py knows whom to believe
         server_header=False,
         timeout_graceful_shutdown=10,
     )

@@ -5,9 +5,12 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import (
+    c2b_validation,
     health,
+    jobs,
     payment_accounts,
     payments,
     plans,
@@ -16,6 +19,7 @@ from api import (
     subscribers,
     subscriptions,
     vouchers,
+    wallets,
     webhooks,
     why,
 )
@@ -62,6 +66,17 @@ ROUTES = [
     at("/api/v1/sessions", GET=sessions.index),
     at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
     at("/api/v1/why", GET=why.read),
+    at("/api/v1/jobs/{id:id}", GET=jobs.read),
+    at("/api/v1/payment-accounts", GET=payment_accounts.index, POST=payment_accounts.create),
+    at(
+        "/api/v1/payment-accounts/{id:id}",
+        GET=payment_accounts.read,
+        PATCH=payment_accounts.change,
+        DELETE=payment_accounts.disable,
+    ),
+    at("/api/v1/payment-accounts/{id:id}/test", POST=payment_accounts.test),
+    at("/api/v1/payment-accounts/{id:id}/c2b-urls", GET=payment_accounts.c2b_urls),
+    at("/api/v1/payment-accounts/{id:id}/register-c2b", POST=payment_accounts.register_c2b),
     at("/api/v1/payments", GET=payments.index),
     at("/api/v1/payments/{id:id}", GET=payments.read),
     at("/api/v1/payments/{id:id}/assign", POST=payments.assign),
@@ -72,15 +87,7 @@ ROUTES = [
     at("/api/v1/payments/intents/{id:id}", GET=payments.intent),
     at("/api/v1/payments/cash", POST=payments.cash),
     at("/api/v1/payments/report", GET=payments.report),
-    at("/api/v1/subscribers/{id:id}/wallet", GET=payments.wallet),
-    at("/api/v1/payment-accounts", GET=payment_accounts.index, POST=payment_accounts.create),
-    at(
-        "/api/v1/payment-accounts/{id:id}",
-        GET=payment_accounts.read,
-        PATCH=payment_accounts.change,
-        DELETE=payment_accounts.disable,
-    ),
-    at("/api/v1/payment-accounts/{id:id}/c2b-urls", GET=payment_accounts.c2b_urls),
+    at("/api/v1/subscribers/{id:id}/wallet", GET=wallets.read),
     at("/api/v1/vouchers", GET=vouchers.index, POST=vouchers.create),
     at("/api/v1/vouchers/{id:id}", GET=vouchers.read),
     at("/api/v1/vouchers/{id:id}/codes", GET=vouchers.codes),
@@ -88,7 +95,7 @@ ROUTES = [
     at("/api/v1/vouchers/redeem", POST=vouchers.redeem),
     Route("/webhooks/daraja/stk/{token}", webhooks.stk, methods=["POST"]),
     Route("/webhooks/daraja/c2b/{token}/confirmation", webhooks.confirmation, methods=["POST"]),
-    Route("/webhooks/daraja/c2b/{token}/validation", webhooks.validation, methods=["POST"]),
+    Route("/webhooks/daraja/c2b/{token}/validation", c2b_validation.validation, methods=["POST"]),
 ]
 
 
@@ -96,7 +103,10 @@ def create_app(settings: Settings) -> Starlette:
     """The ASGI application. Connects to nothing before its first request. Raises EncryptionError without keys."""
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(RequestLog)],
+        middleware=[
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.trusted_proxies]),
+            Middleware(RequestLog),
+        ],
         exception_handlers={HTTPException: answer_http_exception},
         lifespan=lifespan(settings, Keyring.parse(settings.encryption_keys.reveal())),
     )

@@ -9,10 +9,16 @@ from db import admin
 from db.admin import Identity
 from isp import credentials
 
+OWNERS = frozenset({"owner"})
+"""Who may say where the money goes."""
 WRITERS = frozenset({"owner", "manager"})
 READERS = WRITERS | {"support", "read-only"}
 CASHIERS = READERS | {"cashier"}
 """Who may look at customers."""
+TELLERS = WRITERS | {"cashier"}
+"""Who may take money."""
+SELLERS = TELLERS | {"support"}
+"""Who may ask a customer to pay, or redeem what they bought."""
 
 
 def authenticate(services: Services, request: Request) -> Identity:
@@ -20,8 +26,8 @@ def authenticate(services: Services, request: Request) -> Identity:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise _unauthorized("Send an API token: Authorization: Bearer kbl_….")
-    address = request.client.host if request.client else "unknown"
-    if failure_limit.is_over(services.redis, address):
+    who = failure_limit.at(request.client.host if request.client else "unknown")
+    if failure_limit.is_over(services.redis, who):
         raise Problem(
             429,
             "too_many_failures",
@@ -30,7 +36,7 @@ def authenticate(services: Services, request: Request) -> Identity:
         )
     identity = _identity(services, token.strip())
     if identity is None:
-        failure_limit.record(services.redis, address)
+        failure_limit.record(services.redis, who)
         raise _unauthorized("This API token is unknown, expired or revoked, or its admin is disabled.")
     return identity
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+import redis
 import structlog
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body
+from api import auth, body, idempotency
 from api.problem import Problem, problem_of
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
 from api.services import Services, services_of
@@ -39,6 +40,7 @@ class Call:
     keyring: Keyring
     now: datetime
     public_url: str
+    redis: redis.Redis
 
     @property
     def id(self) -> int:
@@ -93,10 +95,14 @@ class Endpoint:
                 keyring=services.keyring,
                 now=services.clock(),
                 public_url=services.public_url,
+                redis=services.redis,
             )
-            reply = self.handler(call, query, values)
+            sent = idempotency.sent(request, content, tenant_id, admin_id, services.keyring)
+            response = idempotency.answer_once(
+                call.session, sent, services.keyring, call.now, lambda: self.handler(call, query, values).response()
+            )
             session.commit()
-        return reply.response()
+        return response
 
     def _values(self, request: Request, content: bytes) -> Any:
         if not content and self.body is Nothing:

@@ -21,7 +21,7 @@ _HEADERS = {
 }
 _QUIET = ("/healthz", "/readyz")
 # Whoever knows the token in a webhook's path can claim to be the provider.
-_WEBHOOK_TOKEN = re.compile(r"^(/webhooks/daraja/(?:stk|c2b)/)[^/]+")
+_WEBHOOK_TOKEN = re.compile(r"(/(?:stk|c2b)/+)[^/]+", re.IGNORECASE)
 
 
 class RequestLog:

@@ -1,11 +1,12 @@
-"""/api/v1/payment-accounts"""
+"""/api/v1/payment-accounts: where customers' money goes. Only an owner says so, or sees what would let others in."""
 
-from api.auth import READERS, WRITERS
+from api import jobs
+from api.auth import OWNERS, READERS
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body
 from api.problem import Problem
 from api.schemas.base import given, values_of
-from api.schemas.payment import (
-    C2bUrls,
+from api.schemas.payment_account import (
+    C2bUrlsOut,
     PaymentAccountChange,
     PaymentAccountCreate,
     PaymentAccountOut,
@@ -13,6 +14,10 @@ from api.schemas.payment import (
 )
 from db import payment_account
 from db.payment_account import NewPaymentAccount
+from db.refusal import Conflict
+from isp.webhook_urls import c2b_urls as urls_of
+from tasks.enqueue import enqueue
+from tasks.payment_accounts import check_credentials, register_c2b_urls
 
 
 @endpoint(READERS)
@@ -23,7 +28,7 @@ def index(call: Call) -> Reply:
     return Reply({"items": items, "next": None})
 
 
-@with_body(WRITERS, PaymentAccountCreate)
+@with_body(OWNERS, PaymentAccountCreate)
 def create(call: Call, body: PaymentAccountCreate) -> Reply:
     new = NewPaymentAccount(**values_of(body))
     account = payment_account.create(call.session, call.tenant_id, new, call.keyring)
@@ -35,22 +40,53 @@ def read(call: Call) -> Reply:
     return Reply(PaymentAccountOut.of(payment_account.by_id(call.session, call.id)))
 
 
-@with_body(WRITERS, PaymentAccountChange)
+@with_body(OWNERS, PaymentAccountChange)
 def change(call: Call, body: PaymentAccountTerms) -> Reply:
     return Reply(PaymentAccountOut.of(payment_account.change(call.session, call.id, given(body), call.keyring)))
 
 
-@endpoint(WRITERS)
+@endpoint(OWNERS)
 def disable(call: Call) -> Reply:
     """Nobody is asked to pay there any more; what still arrives is credited."""
     payment_account.disable(call.session, call.id, call.now)
     return NO_CONTENT
 
 
-@endpoint(WRITERS)
+@endpoint(OWNERS)
 def c2b_urls(call: Call) -> Reply:
     """The URLs to be registered with M-Pesa."""
+    account = payment_account.by_id(call.session, call.id)
+    urls = urls_of(public_url(call), payment_account.c2b_token(account, call.keyring))
+    return Reply(C2bUrlsOut.of(urls))
+
+
+@endpoint(OWNERS)
+def register_c2b(call: Call) -> Reply:
+    """Has M-Pesa send there what customers pay by hand. The job tells whether it will."""
+    public_url(call)
+    account = payment_account.by_id(call.session, call.id)
+    if account.disabled_at is not None:
+        raise Conflict("This payment account is disabled.", code="disabled")
+    args = {"account_id": account.id}
+    unique_key = f"register-c2b:{account.id}"
+    return jobs.accepted(
+        enqueue(call.session, register_c2b_urls, args, tenant_id=call.tenant_id, unique_key=unique_key)
+    )
+
+
+@endpoint(OWNERS)
+def test(call: Call) -> Reply:
+    """Tries the credentials out. The job tells whether M-Pesa takes them."""
+    account = payment_account.by_id(call.session, call.id)
+    args = {"account_id": account.id}
+    unique_key = f"test-account:{account.id}"
+    return jobs.accepted(
+        enqueue(call.session, check_credentials, args, tenant_id=call.tenant_id, unique_key=unique_key)
+    )
+
+
+def public_url(call: Call) -> str:
+    """Raises Problem 409 if there is none."""
     if not call.public_url:
         raise Problem(409, "no_public_url", "Set KIBALI_PUBLIC_URL first: M-Pesa must know where to send payments.")
-    account = payment_account.by_id(call.session, call.id)
-    return Reply(C2bUrls.at(call.public_url, payment_account.c2b_token(account, call.keyring)))
+    return call.public_url

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from api.unknown_tokens import UnknownTokens
 from db import prepare
 from db.engine import make_engine, session_factory
 from isp.encryption import Keyring
@@ -35,7 +36,7 @@ class Services:
     """What the database must be at."""
     public_url: str
     webhook_sources: Networks
-    trusted_proxies: Networks
+    unknown_tokens: UnknownTokens
     clock: Callable[[], datetime]
 
 
@@ -63,7 +64,7 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         schema_revision=prepare.newest_revision(),
         public_url=settings.public_url,
         webhook_sources=settings.webhook_sources,
-        trusted_proxies=settings.trusted_proxies,
+        unknown_tokens=UnknownTokens(),
         clock=lambda: datetime.now(UTC),
     )
 

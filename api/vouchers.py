@@ -1,19 +1,21 @@
 """/api/v1/vouchers"""
 
-from api.auth import READERS, WRITERS
+from api import failure_limit
+from api.auth import CASHIERS, SELLERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_body, with_query
-from api.payments import TAKE_MONEY
+from api.payments import apply_soon, phone_named_as_sent
+from api.problem import Problem
 from api.schemas.base import values_of
 from api.schemas.payment import PaymentOut
 from api.schemas.voucher import BatchCreate, BatchOut, BatchQuery, Redeem
 from db import payment, voucher
+from db.refusal import Refusal
 from db.voucher import NewBatch, Redeemer
-from tasks.enqueue import enqueue
-from tasks.payments import apply_received
+from isp.voucher import printed
 
 
-@with_query(READERS | TAKE_MONEY, BatchQuery)
+@with_query(CASHIERS, BatchQuery)
 def index(call: Call, query: BatchQuery) -> Reply:
     return listing(query, voucher.batches(call.session, page_request(query, voucher.SORTS)), BatchOut.of)
 
@@ -24,7 +26,7 @@ def create(call: Call, body: BatchCreate) -> Reply:
     return Reply(BatchOut.of(batch), 201, {"Location": f"/api/v1/vouchers/{batch.id}"})
 
 
-@endpoint(READERS | TAKE_MONEY)
+@endpoint(CASHIERS)
 def read(call: Call) -> Reply:
     """With how many of its codes are unused, redeemed and revoked."""
     batch = voucher.batch_by_id(call.session, call.id)
@@ -36,8 +38,10 @@ def read(call: Call) -> Reply:
 def codes(call: Call) -> Reply:
     """For printing: whoever has a code can use it."""
     batch = voucher.batch_by_id(call.session, call.id)
-    printed = voucher.sheet(call.session, batch.id, call.keyring)
-    return Reply({"items": [{"id": each.voucher_id, "code": each.code, "state": each.state} for each in printed]})
+    sheet = voucher.sheet(call.session, batch.id, call.keyring)
+    return Reply(
+        {"items": [{"id": each.voucher_id, "code": printed(each.code), "state": each.state} for each in sheet]}
+    )
 
 
 @endpoint(WRITERS)
@@ -46,11 +50,21 @@ def revoke(call: Call) -> Reply:
     return Reply({"revoked": voucher.revoke_batch(call.session, call.id, call.now)})
 
 
-@with_body(TAKE_MONEY | {"support"}, Redeem)
+@with_body(SELLERS, Redeem)
 def redeem(call: Call, body: Redeem) -> Reply:
-    """Uses the code up; what it is worth is credited in a moment."""
+    """Uses the code up; what it is worth is credited in a moment. Who tries many wrong codes has to wait."""
+    who = f"voucher:{call.admin_id}"
+    if failure_limit.is_over(call.redis, who):
+        message = "Too many wrong codes. Wait a minute."
+        raise Problem(429, "too_many_failures", message, headers={"Retry-After": str(failure_limit.WINDOW_S)})
     redeemer = Redeemer(body.subscription_id, body.phone, body.mac)
-    payment_id = voucher.redeem(call.session, call.tenant_id, body.code, redeemer, call.keyring, call.now)
-    args = {"payment_id": payment_id}
-    enqueue(call.session, apply_received, args, tenant_id=call.tenant_id, unique_key=f"apply:{payment_id}")
-    return Reply(PaymentOut.of(payment.by_id(call.session, payment_id)), 201)
+    try:
+        with phone_named_as_sent():
+            payment_id = voucher.redeem(call.session, call.tenant_id, body.code, redeemer, call.keyring, call.now)
+    except Refusal as refusal:
+        if refusal.field == "code":
+            failure_limit.record(call.redis, who)
+        raise
+    apply_soon(call, payment_id)
+    location = {"Location": f"/api/v1/payments/{payment_id}"}
+    return Reply(PaymentOut.of(payment.by_id(call.session, payment_id)), 201, location)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.idempotency import prune_idempotency_keys
 from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 
@@ -26,4 +27,5 @@ PERIODIC = (
     Periodic("renew-expired", renew_expired, every_s=60),
     Periodic("sweep-intents", sweep_intents, every_s=60),
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
+    Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
 )

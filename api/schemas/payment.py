@@ -1,55 +1,15 @@
-"""Payments, the customers who are asked for them, and the accounts they go to. Amounts in KES, as text."""
+"""Payments, and the customers who are asked for them. Amounts in KES, as text."""
 
 from datetime import date
-from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import PlainSerializer, StringConstraints
+from pydantic import Field, StringConstraints
 
-from api.schemas.base import Input, ListQuery, Output, Query, partial
-from api.schemas.fields import Id, Kes, Line, Mac, Moment, Msisdn, Name, StoredKes, StoredMac
+from api.schemas.base import Input, ListQuery, Output, Query
+from api.schemas.fields import Id, Kes, Line, Mac, Moment, Msisdn, StoredKes, StoredMac
 
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{5,7}$")]
-CredentialName = Literal["consumer_key", "consumer_secret", "passkey"]
-Credential = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), Line]
 ReceiptNumber = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Line]
-BaseUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/[^\s?#]*)?$", max_length=200)]
 Memo = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), Line]
-
-
-class PaymentAccountTerms(Input):
-    """What may be changed later. Of `credentials` those that are given are replaced."""
-
-    name: Name
-    base_url: BaseUrl | None = None
-    confirm_above_kes: Kes | None = None
-    credentials: dict[CredentialName, Credential]
-
-
-class PaymentAccountCreate(PaymentAccountTerms):
-    """A paybill or till. A till has a `till_number`; `shortcode` is then its store or head office."""
-
-    kind: Literal["paybill", "till"]
-    shortcode: Number
-    till_number: Number | None = None
-
-
-PaymentAccountChange = partial(PaymentAccountTerms, "PaymentAccountChange")
-
-
-class PaymentAccountOut(Output):
-    """Without its secrets, which are written and never read."""
-
-    id: int
-    provider: str
-    kind: str
-    name: str
-    shortcode: str
-    till_number: str | None
-    base_url: str | None
-    confirm_above_kes: StoredKes | None
-    created_at: Moment
-    disabled_at: Moment | None
 
 
 class Initiate(Input):
@@ -69,7 +29,10 @@ class Initiate(Input):
 
 
 class IntentOut(Output):
-    """That a customer is asked to pay. `state`: initiated, prompting, prompted, then paid, failed or unknown."""
+    """That a customer is asked to pay. `state`: initiated, prompting, prompted, then paid, failed or unknown.
+
+    `failure_reason` is for the customer, `note` for the operator; `fulfilled_at` is when the plan was given.
+    """
 
     id: int
     state: str
@@ -88,6 +51,7 @@ class IntentOut(Output):
     created_at: Moment
     prompted_at: Moment | None
     settled_at: Moment | None
+    fulfilled_at: Moment | None
 
 
 class IntentQuery(ListQuery):
@@ -113,6 +77,7 @@ class PaymentOut(Output):
     subscriber_id: int | None
     subscription_id: int | None
     plan_id: int | None
+    admin_id: int | None
     suspense_reason: str | None
     memo: str | None
     paid_at: Moment
@@ -130,7 +95,10 @@ class PaymentQuery(ListQuery):
 
 
 class Cash(Input):
-    """Cash that was taken. `receipt` is its number in the receipt book: the same number twice is the same money."""
+    """Cash that was taken. `receipt` is its number in the receipt book: the same number twice is the same money.
+
+    Without `subscription_id` and `plan_id` it renews what the subscriber has, if that is one subscription.
+    """
 
     receipt: ReceiptNumber
     amount_kes: Kes
@@ -152,41 +120,43 @@ class Why(Input):
     memo: Memo
 
 
-class JobOut(Output):
-    """A job that was made for this, and runs in a moment."""
-
-    job_id: int
-
-
 class ReportQuery(Query):
-    day: date
-
-
-Sum = Annotated[Decimal, PlainSerializer(str)]
+    day: date = Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))
 
 
 class ReportOut(Output):
     """A local day of the tenant. `difference_kes` is 0, or something is wrong with the books."""
 
     day: date
-    received_kes: Sum
-    adjusted_kes: Sum
-    reversed_kes: Sum
-    wallet_kes: Sum
-    sales_kes: Sum
-    credited_kes: Sum
-    suspense_kes: Sum
-    refunded_kes: Sum
-    difference_kes: Sum
+    received_kes: StoredKes
+    adjusted_kes: StoredKes
+    reversed_kes: StoredKes
+    wallet_kes: StoredKes
+    sales_kes: StoredKes
+    credited_kes: StoredKes
+    suspense_kes: StoredKes
+    refunded_kes: StoredKes
+    difference_kes: StoredKes
 
 
-class C2bUrls(Output):
-    """Where M-Pesa is to send what customers pay by hand. Whoever knows these can claim to be M-Pesa: keep them."""
+class WalletQuery(ListQuery):
+    sort: Literal["id", "-id"] = "-id"
 
-    confirmation_url: str
-    validation_url: str
 
-    @classmethod
-    def at(cls, public_url: str, token: str) -> Self:
-        base = f"{public_url.rstrip('/')}/webhooks/daraja/c2b/{token}"
-        return cls.model_construct(confirmation_url=f"{base}/confirmation", validation_url=f"{base}/validation")
+class WalletLineOut(Output):
+    """What was put into a wallet, or, below 0, taken out of it."""
+
+    id: int
+    kind: str
+    amount_kes: StoredKes
+    payment_id: int | None
+    subscription_id: int | None
+    memo: str | None
+    created_at: Moment
+
+
+class WalletOut(Output):
+    """The balance beside a page of lines. Below 0: after a reversal of what was spent."""
+
+    subscriber_id: int
+    balance_kes: StoredKes

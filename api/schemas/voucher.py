@@ -3,25 +3,32 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from api.schemas.base import Input, ListQuery, Output
 from api.schemas.fields import Id, Line, Lines, Mac, Moment, Msisdn
-from isp.voucher import DEFAULT_LENGTH
+from db.voucher import MOST_PER_BATCH
+from isp.voucher import DEFAULT_LENGTH, LEAST_LENGTH, MOST_LENGTH
 
-MAX_BATCH = 5_000
+_MOST_YEAR = 2999
 
 
-def _moment(value: object) -> object:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+def _moment(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.year > _MOST_YEAR:
+        raise ValueError("It must be a time with its zone, such as 2026-12-31T23:59:59+03:00.")
+    return moment
 
 
 class BatchCreate(Input):
     plan_id: Id
-    count: int = Field(ge=1, le=MAX_BATCH)
-    code_length: int = Field(DEFAULT_LENGTH, ge=8, le=20)
+    count: int = Field(ge=1, le=MOST_PER_BATCH)
+    code_length: int = Field(DEFAULT_LENGTH, ge=LEAST_LENGTH, le=MOST_LENGTH)
     note: Lines | None = None
-    expires_at: Annotated[AwareDatetime, BeforeValidator(_moment)] | None = None
+    expires_at: Annotated[datetime, BeforeValidator(_moment)] | None = None
 
 
 class BatchOut(Output):

@@ -130,7 +130,9 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
     listener.bind(("127.0.0.1", 0))
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, lifespan="on", log_config=None, access_log=False, proxy_headers=False, server_header=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -183,6 +183,13 @@ WEBHOOK = {
 }
 VOUCHER_BATCH = {"tenant_id": 1, "plan_id": 1, "count": 10, "code_length": 10}
 VOUCHER = {"tenant_id": 1, "batch_id": 1, "code_hash": b"x", "code_sealed": b"x"}
+IDEMPOTENCY_KEY = {
+    "tenant_id": 1,
+    "admin_id": 1,
+    "key": "x",
+    "request_digest": b"x",
+    "created_at": "2026-01-01T00:00Z",
+}
 BURST = {
     "burst_upload_kbps": 4000,
     "burst_download_kbps": 16000,
@@ -211,6 +218,7 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "webhook_inbox": WEBHOOK,
     "voucher_batch": VOUCHER_BATCH,
     "voucher": VOUCHER,
+    "idempotency_key": IDEMPOTENCY_KEY,
 }
 
 # The constraint, and a row that is good but for it.
@@ -397,6 +405,8 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("voucher_payment_of_a_redeemed_check", "voucher", {"payment_id": 1}),
     ("voucher_redeemed_check", "voucher", {"redeemed_at": "2026-01-01T00:00Z"}),
     ("voucher_tenant_id_code_hash_key", "voucher", {"code_hash": b"first"}),
+    ("idempotency_key_key_check", "idempotency_key", {"key": ""}),
+    ("idempotency_key_key_check", "idempotency_key", {"key": "x" * 256}),
 ]
 
 

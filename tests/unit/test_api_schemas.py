@@ -9,13 +9,26 @@ from pydantic import BaseModel
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
 
 from api.schemas.base import given, partial, validate
+from api.schemas.payment import IntentQuery, PaymentQuery, WalletQuery
 from api.schemas.plan import PlanChange, PlanCreate, PlanQuery
 from api.schemas.router import RouterChange, RouterCreate, RouterQuery
 from api.schemas.session import SessionQuery
 from api.schemas.subscriber import SubscriberCreate, SubscriberQuery
 from api.schemas.subscription import SubscriptionChange, SubscriptionCreate, SubscriptionQuery
 from api.schemas.tenant import AdminCreate, TenantCreate
-from db import plan, refusal, router, session_list, subscriber, subscription_list
+from api.schemas.voucher import BatchQuery
+from db import (
+    ledger_list,
+    payment,
+    payment_intent,
+    plan,
+    refusal,
+    router,
+    session_list,
+    subscriber,
+    subscription_list,
+    voucher,
+)
 from db.models import Base
 from db.plan import Plan
 from db.refusal import Invalid
@@ -213,6 +226,10 @@ def test_a_plan_left_to_its_defaults_is_what_the_table_would_make_it() -> None:
         (SubscriptionQuery, subscription_list.SORTS),
         (RouterQuery, router.SORTS),
         (SessionQuery, session_list.SORTS),
+        (PaymentQuery, payment.SORTS),
+        (IntentQuery, payment_intent.SORTS),
+        (WalletQuery, ledger_list.SORTS),
+        (BatchQuery, voucher.SORTS),
     ],
 )
 def test_a_list_offers_every_order_both_ways(query: type[BaseModel], sorts: dict[str, Any]) -> None:
@@ -223,7 +240,7 @@ def test_a_list_offers_every_order_both_ways(query: type[BaseModel], sorts: dict
 # Tables that only our own code writes: a constraint violated there is a fault of ours, not of the caller.
 INTERNAL = {
     *("session", "session_history", "usage", "usage_day", "auth_log", "event", "job", "api_token"),
-    *("ledger_posting", "ledger_entry", "wallet", "renewal", "webhook_inbox"),
+    *("ledger_posting", "ledger_entry", "wallet", "renewal", "webhook_inbox", "idempotency_key"),
 }
 # The same of single constraints, in tables that callers write in part.
 INTERNAL_CONSTRAINTS = {

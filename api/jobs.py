@@ -1,0 +1,17 @@
+"""/api/v1/jobs: what became of what was asked for."""
+
+from api.auth import CASHIERS
+from api.endpoint import Call, Reply, endpoint
+from api.schemas.job import JobOut
+from db import job_list
+from db.job import Job
+
+
+@endpoint(CASHIERS)
+def read(call: Call) -> Reply:
+    return Reply(JobOut.of(job_list.by_id(call.session, call.id)))
+
+
+def accepted(job: Job) -> Reply:
+    """202, with the job that does what was asked for."""
+    return Reply({"job_id": job.id}, 202, {"Location": f"/api/v1/jobs/{job.id}"})
