@@ -200,8 +200,8 @@ def begin_prompting(session: Session, intent_id: int, token: str, now: datetime)
 
 
 def settle(intent: PaymentIntent, state: IntentState, now: datetime) -> bool:
-    """Moves the locked intent to `state`. Whether that is a change."""
-    if intent.state == state:
+    """Moves the locked intent to `state`. Whether that is a change: nothing follows success."""
+    if intent.state in (state, IntentState.PAID):
         return False
     intent.state = state.value
     if state in (IntentState.PAID, IntentState.FAILED, IntentState.UNKNOWN):

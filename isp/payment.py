@@ -174,7 +174,7 @@ def amount_to_ask_for(price_kes: Decimal) -> Decimal:
 
 def description_of(plan_name: str) -> str:
     """What a prompt says is bought: 13 plain characters at most."""
-    plain = re.sub(r"[^A-Za-z0-9 .-]", "", plan_name).strip(" .-")[:13].rstrip()
+    plain = " ".join(re.sub(r"[^A-Za-z0-9 .-]", "", plan_name).split()).strip(" .-")[:13].rstrip()
     return plain or "Internet"
 
 

@@ -73,6 +73,8 @@ def _callback(
             case _:
                 raise Unconfirmed("the provider's query does not confirm the callback yet")
     intent = payment_intent.lock(session, webhook.intent_id)
+    if not _is_of(session, told, intent):
+        return "mismatch"
     intent.merchant_request_id = intent.merchant_request_id or told.merchant_request_id
     intent.checkout_request_id = intent.checkout_request_id or told.checkout_request_id
     if isinstance(told.verdict, Paid):
@@ -93,8 +95,9 @@ def _is_of(session: Session, told: StkResult, intent: PaymentIntent) -> bool:
     """Whether a callback that came with the intent's token is about its prompt, and no other's."""
     if intent.checkout_request_id is not None:
         return intent.checkout_request_id == told.checkout_request_id
-    other = select(PaymentIntent.id).where(PaymentIntent.checkout_request_id == told.checkout_request_id)
-    return session.scalar(other) is None
+    # Not this one: the answer to its push may have been stored since it was read.
+    other = (PaymentIntent.checkout_request_id == told.checkout_request_id) & (PaymentIntent.id != intent.id)
+    return session.scalar(select(PaymentIntent.id).where(other)) is None
 
 
 def _needs_confirmation(session: Session, webhook: WebhookInbox, told: StkResult, intent: PaymentIntent) -> bool:

@@ -65,11 +65,12 @@ def note_outcome(
 
 
 def fail(session: Session, intent: PaymentIntent, code: str, provider: PaymentProvider | None, now: datetime) -> None:
-    """The locked intent, which is not paid, failed: for watchers, and for the customer in the tenant's language.
+    """The locked intent failed, unless it is paid: for watchers, and for the customer in the tenant's language.
 
     `provider` None: it had no part in it. Queries that are still to come are asked: a success may follow.
     """
-    if not payment_intent.settle(intent, IntentState.FAILED, now) and intent.failure_code == code:
+    is_news = payment_intent.settle(intent, IntentState.FAILED, now) or intent.failure_code != code
+    if intent.state == IntentState.PAID or not is_news:
         return
     intent.failure_code = code
     if provider is not None:

@@ -116,8 +116,11 @@ def _known_receipt(session: Session, intent: PaymentIntent, there: Payment, keyr
         apply_payment(session, there.id, keyring, now)
         return Outcome.APPLIED
     # Somebody has credited it already, to whom it may concern; the same money is not credited twice.
-    if provisional is not None and provisional.state == "applied":
-        reverse(session, provisional.id, f"the same money as payment {there.id}", now)
+    if provisional is not None:
+        if provisional.state == "applied":
+            reverse(session, provisional.id, f"the same money as payment {there.id}", now)
+        # It waits for a receipt no more: the next one is of other money.
+        provisional.state, provisional.receipt = "merged", there.receipt
     intent.fulfilled_at = intent.fulfilled_at or now
     session.flush()
     return Outcome.LINKED

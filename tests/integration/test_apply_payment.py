@@ -459,6 +459,8 @@ def test_a_prompt_whose_money_an_operator_had_assigned_is_credited_no_second_tim
         payment_decisions.assign(session, waiting.id, other.id, bench.keyring, bench.now)
     assert bench.process(bench.callback(intent, receipt="SKL1", amount="50")) == "linked"
     assert (bench.account("mpesa"), bench.account("sales"), bench.renewals()) == (-50, 50, 1)
+    assert bench.process(bench.c2b("SKL2", "50", intent.account_reference)) == "applied", "this is other money"
+    assert bench.account("mpesa") == -100
 
 
 # Taken back.
