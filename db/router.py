@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, CheckConstraint, Index, Integer, UniqueConstraint, func, select, text
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Base, CreatedAt, Id, Sealed, String, TenantId, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
+from db.router_state import RouterState
+from isp import credentials
 from isp.encryption import Keyring
 
 STATUSES = (
@@ -45,6 +47,16 @@ class Router(Base):
         CheckConstraint("coa_port BETWEEN 1 AND 65535", name="coa_port"),
         CheckConstraint("require_message_authenticator IN ('auto', 'yes', 'no')", name="message_authenticator"),
         CheckConstraint(f"status IN {STATUSES}", name="status"),
+        CheckConstraint(
+            "masklen(api_address) = CASE family(api_address) WHEN 4 THEN 32 ELSE 128 END", name="api_address"
+        ),
+        CheckConstraint("api_port BETWEEN 1 AND 65535 AND api_ssl_port BETWEEN 1 AND 65535", name="api_ports"),
+        CheckConstraint("length(api_username) BETWEEN 1 AND 64", name="api_username"),
+        CheckConstraint("api_plain IN ('never', 'fallback', 'only')", name="api_plain"),
+        CheckConstraint(
+            "api_certificate_sha256 ~ '^[0-9a-f]{64}$' AND api_certificate_offered_sha256 ~ '^[0-9a-f]{64}$'",
+            name="api_certificates",
+        ),
     )
 
     id: Mapped[Id]
@@ -58,6 +70,31 @@ class Router(Base):
     swap_octets: Mapped[bool] = mapped_column(Boolean, server_default="false")
     """Acct-Input-Octets is what the client received (RFC 2866 says: what it sent)."""
     status: Mapped[String] = mapped_column(server_default="pending")
+    status_reason: Mapped[String | None]
+    """Why it is as it is and what to do, in words; None while nothing is wrong."""
+    status_changed_at: Mapped[CreatedAt]
+    api_address: Mapped[str | None] = mapped_column(INET)
+    """Where its API is; None: at `nas_address`."""
+    api_port: Mapped[int] = mapped_column(Integer, server_default="8728")
+    api_ssl_port: Mapped[int] = mapped_column(Integer, server_default="8729")
+    api_username: Mapped[String] = mapped_column(server_default="kibali")
+    api_password_sealed: Mapped[Sealed | None]
+    """Sealed for `router.api_password:<id>`; None: it was made known before there were any."""
+    api_plain: Mapped[String] = mapped_column(server_default="never")
+    """Whether its API is used without TLS; see Target in tasks/routeros_target.py."""
+    api_certificate_sha256: Mapped[String | None]
+    """Of the certificate that its API has; None until it is met."""
+    api_certificate_offered_sha256: Mapped[String | None]
+    """Of another one that it showed since, which an operator may accept."""
+    identity: Mapped[String | None]
+    """From here on what the router told of itself; None until it did, or where it has none such."""
+    routeros_version: Mapped[String | None]
+    architecture: Mapped[String | None]
+    board: Mapped[String | None]
+    model: Mapped[String | None]
+    serial_number: Mapped[String | None]
+    license_level: Mapped[String | None]
+    device_mode: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
     removed_at: Mapped[Timestamp | None]
@@ -77,6 +114,8 @@ def create(
     session.add(router)
     session.flush()  # the id, which the secret is sealed for
     _seal_radius_secret(router, radius_secret, keyring)
+    renew_api_password(router, keyring)
+    session.add(RouterState(tenant_id=tenant_id, router_id=router.id))
     session.flush()
     return router
 
@@ -126,6 +165,19 @@ def remove(session: Session, router_id: int, now: datetime) -> None:
 def radius_secret(router: Router, keyring: Keyring) -> str:
     """The secret in clear. Raises EncryptionError."""
     return keyring.open(router.radius_secret_sealed, f"router.radius_secret:{router.id}")
+
+
+def api_password(router: Router, keyring: Keyring) -> str | None:
+    """The password of our user on the router, in clear; None if it has none yet. Raises EncryptionError."""
+    if router.api_password_sealed is None:
+        return None
+    return keyring.open(router.api_password_sealed, f"router.api_password:{router.id}")
+
+
+def renew_api_password(router: Router, keyring: Keyring) -> None:
+    """Makes up another one, which the router knows when its new bootstrap script was pasted."""
+    password = credentials.new_router_password()
+    router.api_password_sealed = keyring.seal(password, f"router.api_password:{router.id}")
 
 
 def _seal_radius_secret(router: Router, secret: str, keyring: Keyring) -> None:

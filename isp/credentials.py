@@ -32,6 +32,11 @@ def new_radius_secret() -> str:
     return _draw(_LETTERS_AND_DIGITS, 32)
 
 
+def new_router_password() -> str:
+    """Of our user on a router; like a RADIUS secret."""
+    return _draw(_LETTERS_AND_DIGITS, 32)
+
+
 def new_api_token() -> str:
     """`kbl_` and 43 URL-safe characters that hold 256 random bits."""
     return "kbl_" + secrets.token_urlsafe(32)

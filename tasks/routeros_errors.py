@@ -15,6 +15,12 @@ class RouterError(Exception):
     permanent: ClassVar[bool] = False
 
 
+class NoAccess(RouterError):
+    """We never gave the router a user to log in as."""
+
+    permanent = True
+
+
 class Unreachable(RouterError):
     """No connection: nothing was sent."""
 

@@ -22,6 +22,7 @@ from tasks.routeros_errors import (
 from tasks.routeros_traps import without_secrets
 
 API_PORT, API_SSL_PORT = 8728, 8729
+Plain = Literal["never", "fallback", "only"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Target:
     password: Secret
     certificate_sha256: str | None = None
     """The one known; None: any is taken, and told by the connection."""
-    plain: Literal["never", "fallback", "only"] = "never"
+    plain: Plain = "never"
     """Whether to do without TLS. With `fallback` only a router whose certificate is not known yet, and only if nobody
     speaks TLS there: otherwise whoever blocks one port could listen on the other."""
     api_ssl_port: int = API_SSL_PORT

@@ -117,6 +117,19 @@ def _radius_secret(value: str) -> str:
     return value
 
 
+def _router_username(value: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]*", value, re.ASCII):
+        raise ValueError("It must hold only letters a–z, digits, dots, dashes and underscores.")
+    return value
+
+
+def _certificate_sha256(value: str) -> str:
+    digits = value.replace(":", "").strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits, re.ASCII):
+        raise ValueError("It must be a SHA-256 fingerprint: 64 hexadecimal digits.")
+    return digits
+
+
 def _password(value: str) -> str:
     if len(value.encode()) > 128:  # RFC 2865: User-Password holds at most 128 octets
         raise ValueError("It must not be longer than 128 bytes.")
@@ -134,6 +147,7 @@ def _as_text(schema_format: str) -> WithJsonSchema:
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Kbps = Annotated[int, Field(ge=1, le=MAX_KBPS)]
 Bytes = Annotated[int, Field(ge=1, le=MAX_ID)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 Line = AfterValidator(_one_line)
@@ -147,6 +161,8 @@ Slug = Annotated[str, AfterValidator(_slug)]
 Username = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Line]
 Password = Annotated[str, StringConstraints(min_length=1), Line, AfterValidator(_password)]
 RadiusSecret = Annotated[str, StringConstraints(min_length=8, max_length=64), AfterValidator(_radius_secret)]
+RouterUsername = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_router_username)]
+CertificateSha256 = Annotated[str, AfterValidator(_certificate_sha256)]
 ListName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63), Line]
 """Name of a pool or an address list on the router."""
 

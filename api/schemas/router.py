@@ -1,19 +1,41 @@
 """Routers. A RADIUS secret goes in and never comes out, but for the one that was made up, once."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from api.schemas.base import Input, ListQuery, Output, partial
-from api.schemas.fields import Moment, Name, NasAddress, RadiusSecret, StoredAddress
+from api.schemas.fields import (
+    CertificateSha256,
+    Moment,
+    Name,
+    NasAddress,
+    Port,
+    RadiusSecret,
+    RouterUsername,
+    StoredAddress,
+)
 
 
 class RouterTerms(Input):
     name: Name
     nas_address: NasAddress
     require_message_authenticator: Literal["auto", "yes", "no"] = "auto"
-    coa_port: int = Field(3799, ge=1, le=65535)
+    coa_port: Port = 3799
     swap_octets: bool = False
+    api_address: NasAddress | None = Field(None, description="Where its API is; null: at nas_address.")
+    api_port: Port = 8728
+    api_ssl_port: Port = 8729
+    api_username: RouterUsername = "kibali"
+    api_plain: Literal["never", "fallback", "only"] = Field(
+        "never",
+        description="Whether its API may be used without TLS: fallback where it has no certificate, only through"
+        " networks that nobody else reads.",
+    )
+    api_certificate_sha256: CertificateSha256 | None = Field(
+        None, description="The fingerprint that its bootstrap script printed; null: that of the first contact."
+    )
 
 
 class RouterCreate(RouterTerms):
@@ -36,7 +58,24 @@ class RouterOut(Output):
     require_message_authenticator: str
     coa_port: int
     swap_octets: bool
+    api_address: StoredAddress | None
+    api_port: int
+    api_ssl_port: int
+    api_username: str
+    api_plain: str
+    api_certificate_sha256: str | None
+    api_certificate_offered_sha256: str | None
+    identity: str | None
+    routeros_version: str | None
+    architecture: str | None
+    board: str | None
+    model: str | None
+    serial_number: str | None
+    license_level: str | None
+    device_mode: Mapping[str, str] | None
     status: str
+    status_reason: str | None
+    status_changed_at: Moment
     created_at: Moment
     updated_at: Moment
     removed_at: Moment | None

@@ -23,6 +23,7 @@ TABLES = (
     "subscription_router",
     "device",
     "router",
+    "router_state",
     "session",
     "session_history",
     "usage",
@@ -317,8 +318,16 @@ def test_a_token_made_in_one_tenant_for_anothers_admin_is_good_for_nothing(neigh
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("statement", ["SELECT password_hash FROM admin", "SELECT token_hash FROM api_token"])
-def test_the_radius_role_reads_no_admins_secrets(neighbours: Neighbours, statement: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT password_hash FROM admin",
+        "SELECT token_hash FROM api_token",
+        "SELECT api_password_sealed FROM router",
+        "SELECT * FROM router_state",
+    ],
+)
+def test_the_radius_role_reads_nothing_it_need_not(neighbours: Neighbours, statement: str) -> None:
     with (
         psycopg.connect(neighbours.api.settings.database_dsn("radius")) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
