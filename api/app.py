@@ -4,11 +4,11 @@ from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import (
     c2b_validation,
+    docs,
     health,
     jobs,
     payment_accounts,
@@ -46,8 +46,9 @@ class IdConvertor(Convertor[int]):
 CONVERTOR_TYPES["id"] = IdConvertor()
 
 ROUTES = [
-    Route("/healthz", health.healthz),
-    Route("/readyz", health.readyz),
+    at("/healthz", GET=health.healthz),
+    at("/readyz", GET=health.readyz),
+    at("/openapi.json", GET=docs.openapi),
     at("/api/v1/plans", GET=plans.index, POST=plans.create),
     at("/api/v1/plans/{id:id}", GET=plans.read, PATCH=plans.change, DELETE=plans.archive),
     at("/api/v1/subscribers", GET=subscribers.index, POST=subscribers.create),
@@ -93,9 +94,9 @@ ROUTES = [
     at("/api/v1/vouchers/{id:id}/codes", GET=vouchers.codes),
     at("/api/v1/vouchers/{id:id}/revoke", POST=vouchers.revoke),
     at("/api/v1/vouchers/redeem", POST=vouchers.redeem),
-    Route("/webhooks/daraja/stk/{token}", webhooks.stk, methods=["POST"]),
-    Route("/webhooks/daraja/c2b/{token}/confirmation", webhooks.confirmation, methods=["POST"]),
-    Route("/webhooks/daraja/c2b/{token}/validation", c2b_validation.validation, methods=["POST"]),
+    at("/webhooks/daraja/stk/{token}", POST=webhooks.stk),
+    at("/webhooks/daraja/c2b/{token}/confirmation", POST=webhooks.confirmation),
+    at("/webhooks/daraja/c2b/{token}/validation", POST=c2b_validation.validation),
 ]
 
 

@@ -14,8 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.endpoint import open_to_all
+from api.schemas.webhook import Acknowledgement
 from api.services import Services, services_of
-from api.webhooks import answered, confine, read_body, source_of, token_of, unknown_token
+from api.webhooks import ANYTHING, confine, read_body, source_of, token_of, unknown_token
 from db import payment_account, payment_match
 from isp.daraja_json import BadMessage
 from isp.daraja_webhooks import C2B_ACCEPTED, C2bRejection, c2b_rejected, parse_c2b
@@ -30,8 +32,9 @@ class _TooLate(Exception):
     """The answer went out already."""
 
 
-@answered
+@open_to_all({200: Acknowledgement}, ANYTHING)
 async def validation(request: Request) -> Response:
+    """Says whether M-Pesa is to take a payment: 0, or the code of why not."""
     services, token, source = services_of(request), token_of(request), source_of(request)
     content = await read_body(request)
     try:

@@ -13,12 +13,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from api.endpoint import Reply
-from api.schemas.base import ListQuery
+from api.schemas.base import Listed, ListQuery
 from api.schemas.fields import MAX_ID
 from db.page import Page, PageRequest, Position, Sort
 from db.refusal import Invalid
 
 T = TypeVar("T")
+Out = TypeVar("Out", bound=BaseModel)
 
 
 def page_request(query: ListQuery, sorts: Mapping[str, Sort], id_type: type = int) -> PageRequest:
@@ -30,8 +31,12 @@ def page_request(query: ListQuery, sorts: Mapping[str, Sort], id_type: type = in
 
 def listing(query: ListQuery, page: Page[T], out: Callable[[T], BaseModel]) -> Reply:
     """`{"items": […], "next": cursor or null}`."""
+    return Reply(listed(query, page, out))
+
+
+def listed(query: ListQuery, page: Page[T], out: Callable[[T], Out]) -> Listed[Out]:
     cursor = encode(query.sort, page.next) if page.next else None
-    return Reply({"items": [out(item).model_dump(mode="json") for item in page.items], "next": cursor})
+    return Listed.model_construct(items=[out(item) for item in page.items], next=cursor)
 
 
 def encode(sort: str, position: Position) -> str:

@@ -1,9 +1,10 @@
 """From a request to a handler and back: who, may they, what do they say; then one transaction in one tenant.
 
-A handler is a plain function of a `Call` and, if it takes any, its query or body as a model. It returns what to answer.
+A handler is a plain function of a `Call` and, if it takes any, its query or body as a model. It returns what to answer,
+which is one of the answers that are declared beside it; its docstring is its description in /openapi.json.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, idempotency
+from api.answers import Answers, Text
 from api.problem import Problem, problem_of
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
 from api.services import Services, services_of
@@ -59,8 +61,11 @@ class Reply:
     def response(self) -> Response:
         if self.content is None:
             return Response(status_code=self.status, headers=self.headers)
-        content = self.content.model_dump(mode="json") if isinstance(self.content, BaseModel) else self.content
-        return JSONResponse(content, self.status, self.headers)
+        if isinstance(self.content, BaseModel):
+            # What was not set is left out: a secret that is said once.
+            content = self.content.model_dump_json(exclude_unset=True)
+            return Response(content, self.status, self.headers, media_type="application/json")
+        return JSONResponse(self.content, self.status, self.headers)
 
 
 NO_CONTENT = Reply(None, 204)
@@ -68,12 +73,15 @@ NO_CONTENT = Reply(None, 204)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A handler with what it asks for: roles, and the models of its query and body."""
+    """A handler with what it asks for, roles and the models of its query and body, and what it may answer."""
 
     roles: frozenset[str]
     query: type[Query]
     body: type[Input]
+    answers: Answers
     handler: Callable[[Call, Query, Input], Reply]
+    source: Callable[..., Reply]
+    """The handler as it was written."""
 
     async def answer(self, request: Request) -> Response:
         services = services_of(request)
@@ -110,16 +118,18 @@ class Endpoint:
         return body.parse(content, request.headers.get("content-type", ""))
 
 
-def endpoint(roles: frozenset[str]) -> Callable[[Callable[[Call], Reply]], Endpoint]:
+def endpoint(roles: frozenset[str], answers: Answers) -> Callable[[Callable[[Call], Reply]], Endpoint]:
     """For a handler that needs nothing but the path."""
 
     def wrap(handler: Callable[[Call], Reply]) -> Endpoint:
-        return Endpoint(roles, NoQuery, Nothing, lambda call, _query, _body: handler(call))
+        return Endpoint(roles, NoQuery, Nothing, answers, lambda call, _query, _body: handler(call), handler)
 
     return wrap
 
 
-def with_query(roles: frozenset[str], model: type[Q]) -> Callable[[Callable[[Call, Q], Reply]], Endpoint]:
+def with_query(
+    roles: frozenset[str], model: type[Q], answers: Answers
+) -> Callable[[Callable[[Call, Q], Reply]], Endpoint]:
     """For a handler that takes URL parameters."""
 
     def wrap(handler: Callable[[Call, Q], Reply]) -> Endpoint:
@@ -127,12 +137,14 @@ def with_query(roles: frozenset[str], model: type[Q]) -> Callable[[Callable[[Cal
             assert isinstance(query, model)
             return handler(call, query)
 
-        return Endpoint(roles, model, Nothing, adapted)
+        return Endpoint(roles, model, Nothing, answers, adapted, handler)
 
     return wrap
 
 
-def with_body(roles: frozenset[str], model: type[B]) -> Callable[[Callable[[Call, B], Reply]], Endpoint]:
+def with_body(
+    roles: frozenset[str], model: type[B], answers: Answers
+) -> Callable[[Callable[[Call, B], Reply]], Endpoint]:
     """For a handler that takes a JSON body."""
 
     def wrap(handler: Callable[[Call, B], Reply]) -> Endpoint:
@@ -140,15 +152,34 @@ def with_body(roles: frozenset[str], model: type[B]) -> Callable[[Callable[[Call
             assert isinstance(values, model)
             return handler(call, values)
 
-        return Endpoint(roles, NoQuery, model, adapted)
+        return Endpoint(roles, NoQuery, model, answers, adapted, handler)
 
     return wrap
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A handler that asks for no token, with what it takes, if not JSON, and what it may answer."""
+
+    answers: Answers
+    body: Text | None
+    source: Callable[[Request], Awaitable[Response]]
+
+    async def answer(self, request: Request) -> Response:
+        return await self.source(request)
+
+
+def open_to_all(
+    answers: Answers, body: Text | None = None
+) -> Callable[[Callable[[Request], Awaitable[Response]]], Open]:
+    """For a handler that does all by itself, and knows by itself who may."""
+    return lambda handler: Open(answers, body, handler)
 
 
 class Resource:
     """The endpoints at one path, by method: an ASGI application."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint | Open]) -> None:
         self.endpoints = dict(endpoints)
         if "GET" in self.endpoints:
             self.endpoints["HEAD"] = self.endpoints["GET"]
@@ -163,14 +194,14 @@ class Resource:
             response = problem_of(error).response()
         await response(scope, receive, send)
 
-    def _endpoint(self, method: str) -> Endpoint:
+    def _endpoint(self, method: str) -> Endpoint | Open:
         if method not in self.endpoints:
             allowed = ", ".join(sorted(self.endpoints))
             raise Problem(405, "method_not_allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
         return self.endpoints[method]
 
 
-def at(path: str, **endpoints: Endpoint) -> Route:
+def at(path: str, **endpoints: Endpoint | Open) -> Route:
     """A route: `at("/plans", GET=plans.index, POST=plans.create)`."""
     return Route(path, Resource(endpoints))
 

@@ -8,15 +8,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from api.endpoint import open_to_all
+from api.schemas.health import Alive, Readiness
 from api.services import Services, services_of
 
 
+@open_to_all({200: Alive})
 async def healthz(_request: Request) -> JSONResponse:
+    """Says that the process lives."""
     return JSONResponse({"alive": True})
 
 
+@open_to_all({200: Readiness, 503: Readiness})
 async def readyz(request: Request) -> JSONResponse:
-    """Each part with `ok` and, if not, `why`; 503 unless all are."""
+    """Says whether it can do its work: each part with `ok` and, if not, `why`; 503 unless all are."""
     services = services_of(request)
     checks = {}
     for name, check in _CHECKS.items():

@@ -4,7 +4,8 @@ from api import jobs
 from api.auth import OWNERS, READERS
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body
 from api.problem import Problem
-from api.schemas.base import given, values_of
+from api.schemas.base import Listed, given, values_of
+from api.schemas.job import JobAccepted
 from api.schemas.payment_account import (
     C2bUrlsOut,
     PaymentAccountChange,
@@ -20,47 +21,50 @@ from tasks.enqueue import enqueue
 from tasks.payment_accounts import check_credentials, register_c2b_urls
 
 
-@endpoint(READERS)
+@endpoint(READERS, {200: Listed[PaymentAccountOut]})
 def index(call: Call) -> Reply:
-    """Those in use; the first is the one that is used when nobody says which."""
+    """Lists payment accounts in use; the first is the one that is used when nobody says which."""
     accounts = payment_account.all_accounts(call.session)
-    items = [PaymentAccountOut.of(account).model_dump(mode="json") for account in accounts]
-    return Reply({"items": items, "next": None})
+    items = [PaymentAccountOut.of(account) for account in accounts]
+    return Reply(Listed.model_construct(items=items, next=None))
 
 
-@with_body(OWNERS, PaymentAccountCreate)
+@with_body(OWNERS, PaymentAccountCreate, {201: PaymentAccountOut})
 def create(call: Call, body: PaymentAccountCreate) -> Reply:
+    """Makes a payment account."""
     new = NewPaymentAccount(**values_of(body))
     account = payment_account.create(call.session, call.tenant_id, new, call.keyring)
     return Reply(PaymentAccountOut.of(account), 201, {"Location": f"/api/v1/payment-accounts/{account.id}"})
 
 
-@endpoint(READERS)
+@endpoint(READERS, {200: PaymentAccountOut})
 def read(call: Call) -> Reply:
+    """Shows a payment account, without its secrets."""
     return Reply(PaymentAccountOut.of(payment_account.by_id(call.session, call.id)))
 
 
-@with_body(OWNERS, PaymentAccountChange)
+@with_body(OWNERS, PaymentAccountChange, {200: PaymentAccountOut})
 def change(call: Call, body: PaymentAccountTerms) -> Reply:
+    """Changes a payment account: what is given, and of its credentials those that are given."""
     return Reply(PaymentAccountOut.of(payment_account.change(call.session, call.id, given(body), call.keyring)))
 
 
-@endpoint(OWNERS)
+@endpoint(OWNERS, {204: None})
 def disable(call: Call) -> Reply:
-    """Nobody is asked to pay there any more; what still arrives is credited."""
+    """Disables a payment account. Nobody is asked to pay there any more; what still arrives is credited."""
     payment_account.disable(call.session, call.id, call.now)
     return NO_CONTENT
 
 
-@endpoint(OWNERS)
+@endpoint(OWNERS, {200: C2bUrlsOut})
 def c2b_urls(call: Call) -> Reply:
-    """The URLs to be registered with M-Pesa."""
+    """Shows the URLs to be registered with M-Pesa."""
     account = payment_account.by_id(call.session, call.id)
     urls = urls_of(public_url(call), payment_account.c2b_token(account, call.keyring))
     return Reply(C2bUrlsOut.of(urls))
 
 
-@endpoint(OWNERS)
+@endpoint(OWNERS, {202: JobAccepted})
 def register_c2b(call: Call) -> Reply:
     """Has M-Pesa send there what customers pay by hand. The job tells whether it will."""
     public_url(call)
@@ -74,7 +78,7 @@ def register_c2b(call: Call) -> Reply:
     )
 
 
-@endpoint(OWNERS)
+@endpoint(OWNERS, {202: JobAccepted})
 def test(call: Call) -> Reply:
     """Tries the credentials out. The job tells whether M-Pesa takes them."""
     account = payment_account.by_id(call.session, call.id)

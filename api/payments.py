@@ -11,7 +11,8 @@ from api.auth import CASHIERS, READERS, SELLERS, TELLERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_body, with_query
 from api.payment_accounts import public_url
-from api.schemas.base import values_of
+from api.schemas.base import Listed, values_of
+from api.schemas.job import JobAccepted
 from api.schemas.payment import (
     Assign,
     Cash,
@@ -33,21 +34,23 @@ from tasks.enqueue import enqueue
 from tasks.payments import apply_received, assign_suspense, push_prompt, record_refund, reverse_payment
 
 
-@with_query(CASHIERS, PaymentQuery)
+@with_query(CASHIERS, PaymentQuery, {200: Listed[PaymentOut]})
 def index(call: Call, query: PaymentQuery) -> Reply:
+    """Lists payments, newest first."""
     filters = query.model_dump(exclude={"limit", "cursor", "sort"})
     page = payment.page(call.session, page_request(query, payment.SORTS), **filters)
     return listing(query, page, PaymentOut.of)
 
 
-@endpoint(CASHIERS)
+@endpoint(CASHIERS, {200: PaymentOut})
 def read(call: Call) -> Reply:
+    """Shows a payment."""
     return Reply(PaymentOut.of(payment.by_id(call.session, call.id)))
 
 
-@with_body(SELLERS, Initiate)
+@with_body(SELLERS, Initiate, {202: IntentOut})
 def initiate(call: Call, body: Initiate) -> Reply:
-    """Answers before the customer is asked; how it went is told by the intent, at Location."""
+    """Asks a customer to pay. It answers before they are asked; the intent at Location tells how it went."""
     public_url(call)
     values = dict(values_of(body))
     new = NewIntent(msisdn=values.pop("phone"), **values)
@@ -57,21 +60,26 @@ def initiate(call: Call, body: Initiate) -> Reply:
     return Reply(IntentOut.of(intent), 202, {"Location": f"/api/v1/payments/intents/{intent.id}"})
 
 
-@with_query(CASHIERS, IntentQuery)
+@with_query(CASHIERS, IntentQuery, {200: Listed[IntentOut]})
 def intents(call: Call, query: IntentQuery) -> Reply:
+    """Lists intents: who was asked to pay, newest first."""
     request = page_request(query, payment_intent.SORTS)
     page = payment_intent.page(call.session, request, state=query.state, msisdn=query.phone)
     return listing(query, page, IntentOut.of)
 
 
-@endpoint(CASHIERS)
+@endpoint(CASHIERS, {200: IntentOut})
 def intent(call: Call) -> Reply:
+    """Shows an intent."""
     return Reply(IntentOut.of(payment_intent.by_id(call.session, call.id)))
 
 
-@with_body(TELLERS, Cash)
+@with_body(TELLERS, Cash, {201: PaymentOut, 200: PaymentOut})
 def cash(call: Call, body: Cash) -> Reply:
-    """The same receipt again is answered with the payment that has it; for other money or another use it is refused."""
+    """Records cash that was taken.
+
+    The same receipt again is answered, with 200, with the payment that has it; for other money it is refused.
+    """
     _check_cash(call, body)
     purpose = Purpose(
         subscriber_id=body.subscriber_id,
@@ -90,9 +98,9 @@ def cash(call: Call, body: Cash) -> Reply:
     return Reply(PaymentOut.of(paid), 201 if is_new else 200, {"Location": f"/api/v1/payments/{payment_id}"})
 
 
-@with_body(WRITERS, Assign)
+@with_body(WRITERS, Assign, {202: JobAccepted})
 def assign(call: Call, body: Assign) -> Reply:
-    """Money in suspense goes to a subscription's holder."""
+    """Says that money in suspense is for a subscription. The job credits it to its holder."""
     paid = _in_suspense(call)
     try:
         subscription_list.by_id(call.session, body.subscription_id)
@@ -102,23 +110,24 @@ def assign(call: Call, body: Assign) -> Reply:
     return _decided(call, assign_suspense, args)
 
 
-@with_body(WRITERS, Why)
+@with_body(WRITERS, Why, {202: JobAccepted})
 def refund_recorded(call: Call, body: Why) -> Reply:
-    """Money in suspense was sent back by hand."""
+    """Records that money in suspense was sent back by hand."""
     return _decided(call, record_refund, {"payment_id": _in_suspense(call).id, "memo": body.memo})
 
 
-@with_body(WRITERS, Why)
+@with_body(WRITERS, Why, {202: JobAccepted})
 def reverse(call: Call, body: Why) -> Reply:
-    """What the payment gave is taken back."""
+    """Reverses a payment: what it gave is taken back."""
     paid = payment.by_id(call.session, call.id)
     if paid.state not in ("applied", "suspense"):
         raise Conflict(f"There is nothing to take back: this payment is {paid.state}.", code="not_applied")
     return _decided(call, reverse_payment, {"payment_id": paid.id, "memo": body.memo})
 
 
-@with_query(READERS, ReportQuery)
+@with_query(READERS, ReportQuery, {200: ReportOut})
 def report(call: Call, query: ReportQuery) -> Reply:
+    """Shows the money of a local day, and whether the books agree."""
     return Reply(ReportOut.of(reconciliation.of_day(call.session, call.tenant_id, query.day)))
 
 

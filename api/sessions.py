@@ -5,14 +5,15 @@ from uuid import UUID
 from api.auth import READERS
 from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_query
+from api.schemas.base import Listed
 from api.schemas.session import SessionOut, SessionQuery
 from db import session_list
 from db.session_list import Filters
 
 
-@with_query(READERS, SessionQuery)
+@with_query(READERS, SessionQuery, {200: Listed[SessionOut]})
 def index(call: Call, query: SessionQuery) -> Reply:
-    """Open and ended ones, newest first."""
+    """Lists sessions, open and ended ones, newest first."""
     filters = Filters(
         open=query.open, subscription_id=query.subscription, router_id=query.router, username=query.username
     )
@@ -20,6 +21,7 @@ def index(call: Call, query: SessionQuery) -> Reply:
     return listing(query, page, SessionOut.of)
 
 
-@endpoint(READERS)
+@endpoint(READERS, {200: SessionOut})
 def read(call: Call) -> Reply:
+    """Shows a session."""
     return Reply(SessionOut.of(session_list.by_key(call.session, call.path["session_key"])))

@@ -3,10 +3,11 @@
 from api.auth import CASHIERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_query
-from api.schemas.base import given, values_of
+from api.schemas.base import Listed, given, values_of
 from api.schemas.subscription import (
     SubscriptionChange,
     SubscriptionCreate,
+    SubscriptionCreated,
     SubscriptionOut,
     SubscriptionQuery,
     SubscriptionTerms,
@@ -16,51 +17,55 @@ from db.subscription_life import NewSubscription
 from db.subscription_list import Filters
 
 
-@with_query(CASHIERS, SubscriptionQuery)
+@with_query(CASHIERS, SubscriptionQuery, {200: Listed[SubscriptionOut]})
 def index(call: Call, query: SubscriptionQuery) -> Reply:
+    """Lists subscriptions."""
     filters = Filters(**query.model_dump(exclude={"limit", "cursor", "sort"}))
     request = page_request(query, subscription_list.SORTS)
     page = subscription_list.page(call.session, request, filters, call.now)
     return listing(query, page, lambda listed: SubscriptionOut.at(listed, call.now))
 
 
-@with_body(WRITERS, SubscriptionCreate)
+@with_body(WRITERS, SubscriptionCreate, {201: SubscriptionCreated})
 def create(call: Call, body: SubscriptionCreate) -> Reply:
-    """A password that was made up is in this answer and in no other."""
+    """Makes a subscription. A password that was made up is in this answer and in no other."""
     new = NewSubscription(**values_of(body))
     created = subscription_life.create(call.session, call.tenant_id, new, call.keyring, call.now)
-    content = _shown(call, created.subscription.id).model_dump(mode="json")
-    if body.password is None:
-        content["password"] = created.password
+    made_up = {"password": created.password} if body.password is None else {}
+    content = SubscriptionCreated.beside(_shown(call, created.subscription.id), **made_up)
     return Reply(content, 201, {"Location": f"/api/v1/subscriptions/{created.subscription.id}"})
 
 
-@endpoint(CASHIERS)
+@endpoint(CASHIERS, {200: SubscriptionOut})
 def read(call: Call) -> Reply:
+    """Shows a subscription."""
     return Reply(_shown(call, call.id))
 
 
-@with_body(WRITERS, SubscriptionChange)
+@with_body(WRITERS, SubscriptionChange, {200: SubscriptionOut})
 def change(call: Call, body: SubscriptionTerms) -> Reply:
+    """Changes a subscription: what is given. `macs` and `router_ids` replace all of theirs."""
     subscription_life.change(call.session, call.id, given(body), call.keyring, call.now)
     return Reply(_shown(call, call.id))
 
 
-@endpoint(WRITERS)
+@endpoint(WRITERS, {204: None})
 def cancel(call: Call) -> Reply:
-    """The record stays; username, address and devices are free for another."""
+    """Cancels a subscription. The record stays; username, address and devices are free for another."""
     subscription_life.cancel(call.session, call.id, call.now)
     return NO_CONTENT
 
 
-@endpoint(WRITERS)
+@endpoint(WRITERS, {200: SubscriptionOut})
 def suspend(call: Call) -> Reply:
+    """Bars a subscription until it is resumed. Its time runs on."""
     subscription_life.suspend(call.session, call.id, call.now)
     return Reply(_shown(call, call.id))
 
 
-@endpoint(WRITERS)
+@endpoint(WRITERS, {200: SubscriptionOut})
 def resume(call: Call) -> Reply:
+    """Lifts a suspension."""
     subscription_life.resume(call.session, call.id, call.now)
     return Reply(_shown(call, call.id))
 

@@ -6,53 +6,63 @@ from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_body, with_query
 from api.payments import apply_soon, phone_named_as_sent
 from api.problem import Problem
-from api.schemas.base import values_of
+from api.schemas.base import Listed, values_of
 from api.schemas.payment import PaymentOut
-from api.schemas.voucher import BatchCreate, BatchOut, BatchQuery, Redeem
+from api.schemas.voucher import (
+    BatchCreate,
+    BatchOut,
+    BatchQuery,
+    BatchStanding,
+    Code,
+    Codes,
+    Redeem,
+    Revoked,
+    VoucherCounts,
+)
 from db import payment, voucher
 from db.refusal import Refusal
 from db.voucher import NewBatch, Redeemer
 from isp.voucher import printed
 
 
-@with_query(CASHIERS, BatchQuery)
+@with_query(CASHIERS, BatchQuery, {200: Listed[BatchOut]})
 def index(call: Call, query: BatchQuery) -> Reply:
+    """Lists batches of vouchers, newest first."""
     return listing(query, voucher.batches(call.session, page_request(query, voucher.SORTS)), BatchOut.of)
 
 
-@with_body(WRITERS, BatchCreate)
+@with_body(WRITERS, BatchCreate, {201: BatchOut})
 def create(call: Call, body: BatchCreate) -> Reply:
+    """Makes a batch of vouchers for a plan."""
     batch = voucher.create_batch(call.session, call.tenant_id, NewBatch(**values_of(body)), call.keyring, call.now)
     return Reply(BatchOut.of(batch), 201, {"Location": f"/api/v1/vouchers/{batch.id}"})
 
 
-@endpoint(CASHIERS)
+@endpoint(CASHIERS, {200: BatchStanding})
 def read(call: Call) -> Reply:
-    """With how many of its codes are unused, redeemed and revoked."""
+    """Shows a batch, with how many of its codes are unused, redeemed and revoked."""
     batch = voucher.batch_by_id(call.session, call.id)
-    counts = voucher.counts(call.session, batch.id)
-    return Reply({**BatchOut.of(batch).model_dump(mode="json"), "vouchers": counts})
+    counts = VoucherCounts(**voucher.counts(call.session, batch.id))
+    return Reply(BatchStanding.beside(BatchOut.of(batch), vouchers=counts))
 
 
-@endpoint(WRITERS)
+@endpoint(WRITERS, {200: Codes})
 def codes(call: Call) -> Reply:
-    """For printing: whoever has a code can use it."""
+    """Shows the codes of a batch, for printing: whoever has a code can use it."""
     batch = voucher.batch_by_id(call.session, call.id)
     sheet = voucher.sheet(call.session, batch.id, call.keyring)
-    return Reply(
-        {"items": [{"id": each.voucher_id, "code": printed(each.code), "state": each.state} for each in sheet]}
-    )
+    return Reply(Codes(items=[Code(id=each.voucher_id, code=printed(each.code), state=each.state) for each in sheet]))
 
 
-@endpoint(WRITERS)
+@endpoint(WRITERS, {200: Revoked})
 def revoke(call: Call) -> Reply:
-    """What is unused of the batch is worth nothing any more."""
-    return Reply({"revoked": voucher.revoke_batch(call.session, call.id, call.now)})
+    """Revokes a batch: what is unused of it is worth nothing any more."""
+    return Reply(Revoked(revoked=voucher.revoke_batch(call.session, call.id, call.now)))
 
 
-@with_body(SELLERS, Redeem)
+@with_body(SELLERS, Redeem, {201: PaymentOut})
 def redeem(call: Call, body: Redeem) -> Reply:
-    """Uses the code up; what it is worth is credited in a moment. Who tries many wrong codes has to wait."""
+    """Redeems a voucher. What it is worth is credited in a moment. Who tries many wrong codes has to wait."""
     who = f"voucher:{call.admin_id}"
     if failure_limit.is_over(call.redis, who):
         message = "Too many wrong codes. Wait a minute."

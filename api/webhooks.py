@@ -5,16 +5,19 @@ Nothing is believed or done here. The token in the path says whose it is; it is 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.problem import Problem, problem_of
+from api.answers import Text
+from api.endpoint import open_to_all
+from api.problem import Problem
+from api.schemas.webhook import Acknowledgement
 from api.services import Services, services_of
 from db import payment_account, webhook_inbox
 from isp.daraja_webhooks import C2B_ACKNOWLEDGEMENT, STK_ACKNOWLEDGEMENT
@@ -29,30 +32,18 @@ _MOST_BYTES = 1_000_000
 _TOKEN = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 Address = IPv4Address | IPv6Address
-Answer = Callable[[Request], Awaitable[Response]]
+ANYTHING = Text("*/*")
 
 
-def answered(handler: Answer) -> Answer:
-    """Every failure becomes an answer."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except Exception as error:  # noqa: BLE001 - problem_of logs those that are ours
-            return problem_of(error).response()
-
-    return answer
-
-
-@answered
+@open_to_all({200: Acknowledgement}, ANYTHING)
 async def stk(request: Request) -> Response:
+    """Takes what became of a push. Whether anything is believed is decided later."""
     return await _receive(request, "stk", STK_ACKNOWLEDGEMENT)
 
 
-@answered
+@open_to_all({200: Acknowledgement}, ANYTHING)
 async def confirmation(request: Request) -> Response:
+    """Takes that a customer paid by hand. Whether it is believed is decided later."""
     return await _receive(request, "c2b_confirmation", C2B_ACKNOWLEDGEMENT)
 
 

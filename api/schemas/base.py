@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -10,6 +10,7 @@ from db.page import MAX_LIMIT
 from db.refusal import Invalid
 
 M = TypeVar("M", bound=BaseModel)
+Item = TypeVar("Item", bound=BaseModel)
 
 # Not "1" for 1, not an unknown field, and no input repeated in an error: it may be a password.
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
@@ -49,6 +50,22 @@ class Output(BaseModel):
     @classmethod
     def of(cls, row: object) -> Self:
         return cls.model_construct(**{name: getattr(row, name) for name in cls.model_fields})
+
+    @classmethod
+    def beside(cls, other: BaseModel, **more: Any) -> Self:
+        """What `other` says, and more."""
+        return cls.model_construct(**other.__dict__, **more)
+
+
+class Listed(Output, Generic[Item]):
+    """A page of a list. `next` is the `cursor` of the following page; null on the last one."""
+
+    items: list[Item]
+    next: str | None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{params[0].__name__.removesuffix('Out')}List"
 
 
 def partial(model: type[M], name: str) -> type[M]:

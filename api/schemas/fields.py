@@ -15,6 +15,11 @@ from isp.msisdn import parse_msisdn
 MAX_ID = 2**63 - 1
 MAX_KBPS = 100_000_000
 
+# Anchored: in a JSON schema a pattern is searched for.
+_AMOUNT = r"^[0-9]{1,10}(\.[0-9]{1,2})?$"
+_STORED_AMOUNT = r"^-?[0-9]+\.[0-9]{2}$"
+_TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+
 
 def _one_line(text: str) -> str:
     # Cc: control characters. Cs: half a UTF-16 pair, which no encoding can store.
@@ -37,7 +42,7 @@ def _text(value: Any) -> str:
 def _money(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError("It must be an amount such as 500.00, as a text.")
-    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,2})?", str(value), re.ASCII):
+    if not re.fullmatch(_AMOUNT, str(value), re.ASCII):
         raise ValueError(
             "It must be an amount such as 500.00: not below 0, at most two decimals and ten digits before."
         )
@@ -47,7 +52,7 @@ def _money(value: Any) -> Decimal:
 def _time_of_day(value: Any) -> time:
     if isinstance(value, time):
         return value
-    if not isinstance(value, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?", value, re.ASCII):
+    if not isinstance(value, str) or not re.fullmatch(_TIME_OF_DAY, value, re.ASCII):
         raise ValueError("It must be a time of day such as 18:00.")
     return time.fromisoformat(value)
 
@@ -140,8 +145,8 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _as_text(schema_format: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "format": schema_format})
+def _as_text(schema_format: str, example: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "format": schema_format, "examples": [example], **more})
 
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
@@ -166,16 +171,20 @@ CertificateSha256 = Annotated[str, AfterValidator(_certificate_sha256)]
 ListName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63), Line]
 """Name of a pool or an address list on the router."""
 
-Kes = Annotated[Decimal, BeforeValidator(_money), PlainSerializer(str), _as_text("decimal")]
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), _as_text("time")]
-Mac = Annotated[str, BeforeValidator(_mac), _as_text("mac")]
-Msisdn = Annotated[str, BeforeValidator(_msisdn), _as_text("msisdn")]
-FramedIpAddress = Annotated[str, BeforeValidator(_framed_ip_address), _as_text("ipv4")]
-DelegatedIpv6Prefix = Annotated[str, BeforeValidator(_delegated_ipv6_prefix), _as_text("ipv6-prefix")]
-NasAddress = Annotated[str, BeforeValidator(_nas_address), _as_text("ip")]
+Kes = Annotated[Decimal, BeforeValidator(_money), PlainSerializer(str), _as_text("decimal", "500.00", pattern=_AMOUNT)]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day), _as_text("time-of-day", "18:00", pattern=_TIME_OF_DAY)]
+Mac = Annotated[str, BeforeValidator(_mac), _as_text("mac", "AA:BB:CC:DD:EE:FF")]
+Msisdn = Annotated[str, BeforeValidator(_msisdn), _as_text("msisdn", "0712345678")]
+FramedIpAddress = Annotated[str, BeforeValidator(_framed_ip_address), _as_text("ipv4", "10.0.0.5")]
+DelegatedIpv6Prefix = Annotated[
+    str, BeforeValidator(_delegated_ipv6_prefix), _as_text("ipv6-prefix", "2001:db8:0:100::/56")
+]
+NasAddress = Annotated[str, BeforeValidator(_nas_address), _as_text("ip", "192.0.2.10")]
 
 # As PostgreSQL gives them back, which is in the time zone of its own, and with its own types for addresses.
-Moment = Annotated[datetime, PlainSerializer(_utc), _as_text("date-time")]
-StoredAddress = Annotated[str, PlainSerializer(str), _as_text("ip")]
-StoredMac = Annotated[str, PlainSerializer(lambda mac: str(mac).upper()), _as_text("mac")]
-StoredKes = Annotated[Decimal, PlainSerializer(lambda kes: f"{kes:.2f}"), _as_text("decimal")]
+Moment = Annotated[datetime, PlainSerializer(_utc), _as_text("date-time", "2026-11-20T08:00:00Z")]
+StoredAddress = Annotated[str, PlainSerializer(str), _as_text("ip", "10.0.0.5")]
+StoredMac = Annotated[str, PlainSerializer(lambda mac: str(mac).upper()), _as_text("mac", "AA:BB:CC:DD:EE:FF")]
+StoredKes = Annotated[
+    Decimal, PlainSerializer(lambda kes: f"{kes:.2f}"), _as_text("decimal", "500.00", pattern=_STORED_AMOUNT)
+]

@@ -4,6 +4,12 @@ from api.schemas.base import Output
 from api.schemas.fields import Moment
 
 
+class JobAccepted(Output):
+    """The job that does what was asked for."""
+
+    job_id: int
+
+
 class JobOut(Output):
     """A job. `state`: pending, running, then succeeded, failed or cancelled; `error` says why the last try failed."""
 

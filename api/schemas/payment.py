@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.schemas.base import Input, ListQuery, Output, Query
+from api.schemas.base import Input, Listed, ListQuery, Output, Query
 from api.schemas.fields import Id, Kes, Line, Mac, Moment, Msisdn, StoredKes, StoredMac
 
 ReceiptNumber = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Line]
@@ -155,7 +155,7 @@ class WalletLineOut(Output):
     created_at: Moment
 
 
-class WalletOut(Output):
+class WalletOut(Listed[WalletLineOut]):
     """The balance beside a page of lines. Below 0: after a reversal of what was spent."""
 
     subscriber_id: int

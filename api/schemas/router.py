@@ -52,6 +52,8 @@ RouterChange = partial(_RouterSecret, "RouterChange")
 
 
 class RouterOut(Output):
+    """A router. `removed_at` is set once it is out of service."""
+
     id: int
     name: str
     nas_address: StoredAddress
@@ -79,6 +81,12 @@ class RouterOut(Output):
     created_at: Moment
     updated_at: Moment
     removed_at: Moment | None
+
+
+class RouterCreated(RouterOut):
+    """`radius_secret` is there if it was made up."""
+
+    radius_secret: str = ""
 
 
 class RouterQuery(ListQuery):

@@ -88,6 +88,12 @@ class SubscriptionOut(Output):
         return cls.model_construct(**values)
 
 
+class SubscriptionCreated(SubscriptionOut):
+    """`password` is there if it was made up."""
+
+    password: str = ""
+
+
 class SubscriptionQuery(ListQuery):
     sort: Literal["id", "-id", "username", "-username", "created_at", "-created_at", "expires_at", "-expires_at"] = "id"
     subscriber_id: Id | None = None

@@ -32,6 +32,8 @@ class BatchCreate(Input):
 
 
 class BatchOut(Output):
+    """A batch of vouchers. `revoked_at` is set once what was unused of it is worth nothing."""
+
     id: int
     plan_id: int
     count: int
@@ -40,6 +42,40 @@ class BatchOut(Output):
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
+
+
+class VoucherCounts(Output):
+    """How many of a batch are in which state."""
+
+    unused: int
+    redeemed: int
+    revoked: int
+
+
+class BatchStanding(BatchOut):
+    """A batch, and how many of its codes are in which state."""
+
+    vouchers: VoucherCounts
+
+
+class Code(Output):
+    """A voucher as it stands on the sheet. `state`: unused, redeemed, revoked."""
+
+    id: int
+    code: str
+    state: str
+
+
+class Codes(Output):
+    """All codes of a batch."""
+
+    items: list[Code]
+
+
+class Revoked(Output):
+    """How many codes are worth nothing any more."""
+
+    revoked: int
 
 
 class BatchQuery(ListQuery):

@@ -1,4 +1,7 @@
-"""The API over real HTTP: served from a thread of the test's own process, on a free port, for a tenant of its own."""
+"""The API over real HTTP: served from a thread of the test's own process, on a free port, for a tenant of its own.
+
+Whatever a test asks, the answer must be one that /openapi.json describes.
+"""
 
 import logging
 import socket
@@ -24,6 +27,7 @@ from api.app import create_app
 from db import admin, tenant
 from db.engine import make_engine, session_factory
 from settings import Settings
+from tests.integration import described
 
 _numbers = count(1)
 
@@ -143,7 +147,10 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
         time.sleep(0.01)
     try:
         with httpx.Client(
-            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30, trust_env=False
+            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            timeout=30,
+            trust_env=False,
+            event_hooks={"response": [described.check]},
         ) as http:
             yield http
     finally:
