@@ -1,7 +1,7 @@
 """RouterOS's scripting language: the one place where values are written into it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class Keyword(str):
@@ -33,3 +33,24 @@ def values(pairs: Mapping[str, str]) -> str:
 
 
 _HARMLESS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 -_.,:/@=+^~*!#%&'()<>|;")
+
+
+def find(**found_by: str) -> str:
+    return f"[find {values(found_by)}]"
+
+
+def ensure(menu: str, found_by: Mapping[str, str], rest: Mapping[str, str], *, add: str | None = None) -> str:
+    """Makes the item that is `found_by` these have `rest`; `add` is how it is made if not by both."""
+    return unless_there(menu, found_by, add or f"{menu} add {values({**found_by, **rest})}", rest)
+
+
+def unless_there(menu: str, found_by: Mapping[str, str], add: str, rest: Mapping[str, str]) -> str:
+    """`add` if there is no item that is `found_by` these; else that one is given `rest`."""
+    find = values(found_by)
+    change = f"{menu} set [find {find}] {values(rest)}"
+    return f":if ([:len [{menu} find {find}]] = 0) do={{ {add} }} else={{ {change} }}"
+
+
+def block(title: str, statements: Iterable[str], *, notes: Iterable[str] = ()) -> str:
+    """One block: RouterOS reads it whole before it does any of it."""
+    return "\n".join([f"# {title}", *(f"# {note}" for note in notes), "{", *statements, "}", ""])

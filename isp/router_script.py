@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Literal
 
-from isp.router_language import NO, YES, Keyword, quoted, values
+from isp.router_language import NO, YES, Keyword, block, ensure, find, quoted, unless_there, values
 
 Major = Literal[6, 7]
 
@@ -45,7 +45,7 @@ class Bootstrap:
 
 def bootstrap_script(bootstrap: Bootstrap, major: Major) -> str:
     """For RouterOS 6 or 7. The /radius entry is added disabled: a deployment enables it last."""
-    return _block(
+    return block(
         f"Kibali: prepares this router (RouterOS {major}). Pasting it again changes nothing.",
         [
             *_only_for(major),
@@ -55,7 +55,7 @@ def bootstrap_script(bootstrap: Bootstrap, major: Major) -> str:
             *_services(bootstrap.server_addresses),
             *_firewall(bootstrap),
             *_radius(bootstrap),
-            f':put ("Kibali: ready. Certificate " . [/certificate get {_find(name=CERTIFICATE)} fingerprint])',
+            f':put ("Kibali: ready. Certificate " . [/certificate get {find(name=CERTIFICATE)} fingerprint])',
         ],
     )
 
@@ -63,7 +63,7 @@ def bootstrap_script(bootstrap: Bootstrap, major: Major) -> str:
 def removal_script(username: str, major: Major) -> str:
     """Takes away all that `bootstrap_script` made. The identity stays, and so does CoA, which nobody can use then."""
     ours = f"[find where comment~{quoted('^' + COMMENT)}]"
-    return _block(
+    return block(
         f"Kibali: removes what prepared this router (RouterOS {major}).",
         [
             *_only_for(major),
@@ -72,9 +72,9 @@ def removal_script(username: str, major: Major) -> str:
             f"/ip firewall address-list remove {ours}",
             "/ip service set api-ssl certificate=none",
             *(f'/ip service set {service} address=""' for service in ("api", "api-ssl")),
-            f"/certificate remove {_find(name=CERTIFICATE)}",
-            f"/user remove {_find(name=username)}",
-            f"/user group remove {_find(name=username)}",
+            f"/certificate remove {find(name=CERTIFICATE)}",
+            f"/user remove {find(name=username)}",
+            f"/user group remove {find(name=username)}",
             ':put "Kibali: removed."',
         ],
     )
@@ -99,13 +99,13 @@ def _user(bootstrap: Bootstrap) -> list[str]:
         "comment": f"{COMMENT}API",
     }
     return [
-        _ensure("/user group", {"name": name}, {"policy": Keyword(",".join(POLICIES))}),
-        _ensure("/user", {"name": name}, user),
+        ensure("/user group", {"name": name}, {"policy": Keyword(",".join(POLICIES))}),
+        ensure("/user", {"name": name}, user),
     ]
 
 
 def _certificate() -> list[str]:
-    unsigned = f"[:len [/certificate get {_find(name=CERTIFICATE)} fingerprint]] = 0"
+    unsigned = f"[:len [/certificate get {find(name=CERTIFICATE)} fingerprint]] = 0"
     make = values(
         {"name": CERTIFICATE, "common-name": CERTIFICATE, "key-size": Keyword(2048), "days-valid": Keyword(3650)}
     )
@@ -139,7 +139,7 @@ def _firewall(bootstrap: Bootstrap) -> list[str]:
     return [
         f"/ip firewall address-list remove [find where {gone}]",
         *(
-            _ensure("/ip firewall address-list", {"comment": comment}, {"list": TAG, "address": address})
+            ensure("/ip firewall address-list", {"comment": comment}, {"list": TAG, "address": address})
             for comment, address in servers.items()
         ),
         *(_first_rule(f"{COMMENT}{what} from the server", match) for what, match in rules.items()),
@@ -152,7 +152,7 @@ def _first_rule(comment: str, match: Mapping[str, str]) -> str:
     add = f"/ip firewall filter add {values({**rule, 'comment': comment})}"
     others = "[/ip firewall filter find dynamic=no]"
     add_first = f":if ([:len {others}] = 0) do={{ {add} }} else={{ {add} place-before=[:pick {others} 0] }}"
-    return _unless_there("/ip firewall filter", {"comment": comment}, add_first, rule)
+    return unless_there("/ip firewall filter", {"comment": comment}, add_first, rule)
 
 
 def _radius(bootstrap: Bootstrap) -> list[str]:
@@ -168,28 +168,10 @@ def _radius(bootstrap: Bootstrap) -> list[str]:
     # What a deployment may have changed since is given to a new entry only.
     add = f"/radius add {values({**found, 'service': Keyword('hotspot,ppp'), **entry, 'disabled': YES})}"
     return [
-        _unless_there("/radius", found, add, entry),
+        unless_there("/radius", found, add, entry),
         f"/radius incoming set {values({'accept': YES, 'port': Keyword(bootstrap.coa_port)})}",
     ]
 
 
-def _ensure(menu: str, found_by: Mapping[str, str], rest: Mapping[str, str]) -> str:
-    return _unless_there(menu, found_by, f"{menu} add {values({**found_by, **rest})}", rest)
-
-
-def _unless_there(menu: str, found_by: Mapping[str, str], add: str, rest: Mapping[str, str]) -> str:
-    find = values(found_by)
-    change = f"{menu} set [find {find}] {values(rest)}"
-    return f":if ([:len [{menu} find {find}]] = 0) do={{ {add} }} else={{ {change} }}"
-
-
-def _find(**found_by: str) -> str:
-    return f"[find {values(found_by)}]"
-
-
 def _networks(addresses: Iterable[IPv4Address]) -> Keyword:
     return Keyword(",".join(f"{address}/32" for address in addresses))
-
-
-def _block(title: str, statements: Iterable[str]) -> str:
-    return "\n".join([f"# {title}", "{", *statements, "}", ""])
