@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import (
+    audit,
     c2b_validation,
     docs,
     health,
@@ -68,6 +69,7 @@ ROUTES = [
     at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
     at("/api/v1/why", GET=why.read),
     at("/api/v1/jobs/{id:id}", GET=jobs.read),
+    at("/api/v1/audit", GET=audit.index),
     at("/api/v1/payment-accounts", GET=payment_accounts.index, POST=payment_accounts.create),
     at(
         "/api/v1/payment-accounts/{id:id}",

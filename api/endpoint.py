@@ -21,7 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from api import auth, body, idempotency
 from api.answers import Answers, Text
+from api.auth import Caller, actor_of
 from api.problem import Problem, problem_of
+from api.rights import Right
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
 from api.services import Services, services_of
 from db.engine import use_tenant
@@ -35,14 +37,23 @@ B = TypeVar("B", bound=Input)
 class Call:
     """One request to a handler. `session` sees the caller's tenant only and is committed when the handler returns."""
 
-    tenant_id: int
-    admin_id: int
+    caller: Caller
     session: Session
     path: Mapping[str, Any]
     keyring: Keyring
     now: datetime
     public_url: str
     redis: redis.Redis
+
+    @property
+    def tenant_id(self) -> int:
+        """The tenant to act in. Of a right that the platform has too, ask `caller`: there may be none."""
+        assert self.caller.tenant_id is not None
+        return self.caller.tenant_id
+
+    @property
+    def admin_id(self) -> int:
+        return self.caller.identity.admin_id
 
     @property
     def id(self) -> int:
@@ -73,9 +84,9 @@ NO_CONTENT = Reply(None, 204)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A handler with what it asks for, roles and the models of its query and body, and what it may answer."""
+    """A handler with what it asks for, a right and the models of its query and body, and what it may answer."""
 
-    roles: frozenset[str]
+    right: Right
     query: type[Query]
     body: type[Input]
     answers: Answers
@@ -85,27 +96,25 @@ class Endpoint:
 
     async def answer(self, request: Request) -> Response:
         services = services_of(request)
-        identity = await run_in_threadpool(auth.authenticate, services, request)
-        structlog.contextvars.bind_contextvars(tenant_id=identity.tenant_id, admin_id=identity.admin_id)
-        tenant_id = auth.tenant_of(identity, self.roles)
+        caller = await run_in_threadpool(auth.admit, services, request, self.right)
+        structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, admin_id=caller.identity.admin_id)
         content = await body.read(request)
-        return await run_in_threadpool(self._run, services, tenant_id, identity.admin_id, request, content)
+        return await run_in_threadpool(self._run, services, caller, request, content)
 
-    def _run(self, services: Services, tenant_id: int, admin_id: int, request: Request, content: bytes) -> Response:
+    def _run(self, services: Services, caller: Caller, request: Request, content: bytes) -> Response:
         query = validate(self.query, _parameters(request))
         values = validate(self.body, self._values(request, content))
         with services.sessions() as session:
             call = Call(
-                tenant_id=tenant_id,
-                admin_id=admin_id,
-                session=use_tenant(session, tenant_id),
+                caller=caller,
+                session=use_tenant(session, caller.tenant_id, actor_of(caller.identity, request)),
                 path=request.path_params,
                 keyring=services.keyring,
                 now=services.clock(),
                 public_url=services.public_url,
                 redis=services.redis,
             )
-            sent = idempotency.sent(request, content, tenant_id, admin_id, services.keyring)
+            sent = idempotency.sent(request, content, caller, services.keyring)
             response = idempotency.answer_once(
                 call.session, sent, services.keyring, call.now, lambda: self.handler(call, query, values).response()
             )
@@ -118,18 +127,16 @@ class Endpoint:
         return body.parse(content, request.headers.get("content-type", ""))
 
 
-def endpoint(roles: frozenset[str], answers: Answers) -> Callable[[Callable[[Call], Reply]], Endpoint]:
+def endpoint(right: Right, answers: Answers) -> Callable[[Callable[[Call], Reply]], Endpoint]:
     """For a handler that needs nothing but the path."""
 
     def wrap(handler: Callable[[Call], Reply]) -> Endpoint:
-        return Endpoint(roles, NoQuery, Nothing, answers, lambda call, _query, _body: handler(call), handler)
+        return Endpoint(right, NoQuery, Nothing, answers, lambda call, _query, _body: handler(call), handler)
 
     return wrap
 
 
-def with_query(
-    roles: frozenset[str], model: type[Q], answers: Answers
-) -> Callable[[Callable[[Call, Q], Reply]], Endpoint]:
+def with_query(right: Right, model: type[Q], answers: Answers) -> Callable[[Callable[[Call, Q], Reply]], Endpoint]:
     """For a handler that takes URL parameters."""
 
     def wrap(handler: Callable[[Call, Q], Reply]) -> Endpoint:
@@ -137,14 +144,12 @@ def with_query(
             assert isinstance(query, model)
             return handler(call, query)
 
-        return Endpoint(roles, model, Nothing, answers, adapted, handler)
+        return Endpoint(right, model, Nothing, answers, adapted, handler)
 
     return wrap
 
 
-def with_body(
-    roles: frozenset[str], model: type[B], answers: Answers
-) -> Callable[[Callable[[Call, B], Reply]], Endpoint]:
+def with_body(right: Right, model: type[B], answers: Answers) -> Callable[[Callable[[Call, B], Reply]], Endpoint]:
     """For a handler that takes a JSON body."""
 
     def wrap(handler: Callable[[Call, B], Reply]) -> Endpoint:
@@ -152,7 +157,7 @@ def with_body(
             assert isinstance(values, model)
             return handler(call, values)
 
-        return Endpoint(roles, NoQuery, model, answers, adapted, handler)
+        return Endpoint(right, NoQuery, model, answers, adapted, handler)
 
     return wrap
 

@@ -1,7 +1,5 @@
 """A bound on wrong guesses by one and the same: of API tokens from an address, of voucher codes by an admin."""
 
-from ipaddress import IPv6Address, ip_address
-
 import redis
 import structlog
 
@@ -32,15 +30,3 @@ def record(client: redis.Redis, who: str) -> None:
             pipeline.execute()
     except redis.RedisError as error:
         log.warning("a failure was not counted: no answer from Redis", error=str(error))
-
-
-def at(address: str) -> str:
-    """Who is behind an address, for counting."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return f"address:{address[:64]}"
-    if isinstance(parsed, IPv6Address):
-        # One customer of an ISP has a /64 at least.
-        return f"address:{IPv6Address(int(parsed) >> 64 << 64)}/64"
-    return f"address:{parsed}"

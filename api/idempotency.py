@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.auth import Caller
 from api.problem import Problem
 from db import idempotency_key
 from isp.encryption import Keyring
@@ -22,18 +23,18 @@ HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
-def sent(
-    request: Request, content: bytes, tenant_id: int, admin_id: int, keyring: Keyring
-) -> idempotency_key.Request | None:
+def sent(request: Request, content: bytes, caller: Caller, keyring: Keyring) -> idempotency_key.Request | None:
     """None for a request that carries no key, or needs none. Raises Problem 422 for a key that is none."""
     keys = request.headers.getlist(HEADER)
     if request.method != "POST" or not keys:
         return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise Problem(422, "invalid", "It must be 1 to 255 ASCII characters without spaces.", field=HEADER)
+    if caller.tenant_id is None:
+        raise Problem(422, "invalid", "What is done in no tenant takes no key.", field=HEADER)
     said = b"\0".join((request.url.path.encode(), content))
     digests = keyring.digests(hashlib.sha256(said).hexdigest(), "idempotency_key.request")
-    return idempotency_key.Request(tenant_id, admin_id, keys[0], digests)
+    return idempotency_key.Request(caller.tenant_id, caller.identity.admin_id, keys[0], digests)
 
 
 def answer_once(

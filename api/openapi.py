@@ -167,7 +167,7 @@ def _operation(operation: Operation, refs: Refs, definitions: Json) -> Json:
             described["requestBody"] = {"content": {endpoint.body.media_type: {}}, "required": True}
     else:
         described["security"] = [{"token": []}]
-        roles = ", ".join(sorted(endpoint.roles))
+        roles = ", ".join(sorted([*endpoint.right, *(["platform"] if endpoint.right.in_no_tenant else [])]))
         described["description"] = "\n\n".join(filter(None, [more, f"Roles: {roles}."]))
         if endpoint.query is not NoQuery:
             described["parameters"] += _query_parameters(endpoint.query, refs, definitions)

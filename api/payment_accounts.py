@@ -13,7 +13,7 @@ from api.schemas.payment_account import (
     PaymentAccountOut,
     PaymentAccountTerms,
 )
-from db import payment_account
+from db import audit, payment_account
 from db.payment_account import NewPaymentAccount
 from db.refusal import Conflict
 from isp.webhook_urls import c2b_urls as urls_of
@@ -60,6 +60,7 @@ def disable(call: Call) -> Reply:
 def c2b_urls(call: Call) -> Reply:
     """Shows the URLs to be registered with M-Pesa."""
     account = payment_account.by_id(call.session, call.id)
+    audit.note(call.session, "payment_account", account.id)
     urls = urls_of(public_url(call), payment_account.c2b_token(account, call.keyring))
     return Reply(C2bUrlsOut.of(urls))
 

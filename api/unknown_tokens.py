@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from api import failure_limit
+from api.address import counted_as
 from api.problem import Problem
 
 UNKNOWN = 20
@@ -31,7 +31,7 @@ class UnknownTokens:
 
     def record(self, source: str) -> None:
         """Counts an unknown token; the count is forgotten WINDOW_S after the first."""
-        who = failure_limit.at(source)
+        who = counted_as(source)
         began, count = self._counts.pop(who, (self._clock(), 0))
         if self._clock() - began >= WINDOW_S:
             began, count = self._clock(), 0
@@ -61,7 +61,7 @@ class UnknownTokens:
             self._turn.release()
 
     def _is_suspect(self, source: str) -> bool:
-        began, count = self._counts.get(failure_limit.at(source), (0.0, 0))
+        began, count = self._counts.get(counted_as(source), (0.0, 0))
         return count >= UNKNOWN and self._clock() - began < WINDOW_S
 
 

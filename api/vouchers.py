@@ -19,7 +19,7 @@ from api.schemas.voucher import (
     Revoked,
     VoucherCounts,
 )
-from db import payment, voucher
+from db import audit, payment, voucher
 from db.refusal import Refusal
 from db.voucher import NewBatch, Redeemer
 from isp.voucher import printed
@@ -50,6 +50,7 @@ def read(call: Call) -> Reply:
 def codes(call: Call) -> Reply:
     """Shows the codes of a batch, for printing: whoever has a code can use it."""
     batch = voucher.batch_by_id(call.session, call.id)
+    audit.note(call.session, "voucher_batch", batch.id)
     sheet = voucher.sheet(call.session, batch.id, call.keyring)
     return Reply(Codes(items=[Code(id=each.voucher_id, code=printed(each.code), state=each.state) for each in sheet]))
 

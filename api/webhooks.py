@@ -6,7 +6,6 @@ Nothing is believed or done here. The token in the path says whose it is; it is 
 import asyncio
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -14,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.address import parsed
 from api.answers import Text
 from api.endpoint import open_to_all
 from api.problem import Problem
@@ -31,7 +31,6 @@ _MOST_BYTES = 1_000_000
 # As db/payment_account.py and db/payment_intent.py make them.
 _TOKEN = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
-Address = IPv4Address | IPv6Address
 ANYTHING = Text("*/*")
 
 
@@ -59,7 +58,7 @@ async def _receive(request: Request, kind: str, acknowledgement: Mapping[str, st
 
 def _store(services: Services, kind: str, token: str, source: str, content: bytes) -> bool:
     """Whether the token is anybody's."""
-    address = _address(source)
+    address = parsed(source)
     known = services.webhook_sources
     listed = not known or (address is not None and any(address in network for network in known))
     with services.sessions.begin() as session:
@@ -113,14 +112,3 @@ async def read_body(request: Request) -> bytes:
     except TimeoutError:
         raise Problem(408, "too_slow", "The body did not come in time.", headers={"Connection": "close"}) from None
     return bytes(content)
-
-
-def _address(source: str) -> Address | None:
-    """As PostgreSQL stores it, without a zone; None for what a proxy of ours wrote instead of an address."""
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return None
-    if not isinstance(address, IPv6Address):
-        return address
-    return address.ipv4_mapped or IPv6Address(int(address))

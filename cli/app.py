@@ -30,6 +30,7 @@ COMMANDS = {
     "why": ("cli.why", "why"),
     "queue": ("cli.queues", "queue"),
     "job": ("cli.jobs", "job"),
+    "audit": ("cli.audit", "audit"),
     "db": ("cli.database", "db"),
 }
 

@@ -3,6 +3,9 @@
 What the database refuses, and a database that does not answer, become one line that says so.
 """
 
+import os
+import pwd
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from cli.failure import Failure
 from db import tenant
-from db.engine import make_engine, session_factory, use_tenant
+from db.actor import Actor
+from db.engine import act_as, make_engine, session_factory, use_tenant
 from db.refusal import Refusal, refusal_of
 from db.tenant import Tenant
 from isp.encryption import EncryptionError, Keyring
@@ -44,7 +48,7 @@ def tenant_option(command: Callable[P, R]) -> Callable[P, R]:
 def at_platform(settings: Settings) -> Iterator[Session]:
     """A session for tenants, admins and tokens, which sees every tenant."""
     with _failures(), _session(settings, "platform") as session:
-        yield session
+        yield act_as(session, _actor())
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def at_tenant(settings: Settings, slug: str | None) -> Iterator[Desk]:
     with at_platform(settings) as session:
         chosen = choose_tenant(session, slug)
     with _failures(), _session(settings, "api") as session:
-        use_tenant(session, chosen.id)
+        use_tenant(session, chosen.id, _actor())
         keyring = Keyring.parse(settings.encryption_keys.reveal())
         yield Desk(session, chosen, keyring, datetime.now(UTC))
 
@@ -72,6 +76,21 @@ def choose_tenant(session: Session, slug: str | None) -> Tenant:
         if each.slug == slug:
             return each
     raise Failure(f"There is no tenant {slug}. There is: {names}.")
+
+
+def _actor() -> Actor:
+    """The account on this machine that the command runs under. Of the command its name alone: options hold secrets."""
+    context = click.get_current_context(silent=True)
+    action = context.command_path if context else "a program"
+    account = os.environ.get("SUDO_USER") or _account()
+    return Actor(who=f"{account}@{socket.gethostname()}", via="cli", action=action)
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's
+        return f"uid {os.getuid()}"
 
 
 @contextmanager

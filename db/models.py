@@ -2,6 +2,7 @@
 
 from db import (
     admin,
+    audit,
     auth_log,
     event,
     idempotency_key,
@@ -26,6 +27,7 @@ from db.base import Base
 __all__ = [
     "Base",
     "admin",
+    "audit",
     "auth_log",
     "event",
     "idempotency_key",

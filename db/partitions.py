@@ -22,6 +22,7 @@ PARTITIONED = (
     Partitioned("usage_day", "day", keep_months=25),
     Partitioned("auth_log", "logged_at", keep_months=3),
     Partitioned("event", "created_at", keep_months=3),
+    Partitioned("audit", "created_at", keep_months=24),
 )
 
 

@@ -37,7 +37,7 @@ class Operator:
     """A tenant with a token for each role."""
 
     tenant_id: int
-    tokens: Mapping[str, str]
+    tokens: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,16 @@ def token_of(session: Any, *, tenant_id: int | None, email: str, role: str, expi
     session.add(made)
     session.flush()
     return admin.create_token(session, made, "test", expires_at)
+
+
+def platform_token(settings: Settings) -> str:
+    """Of an admin of the platform's own."""
+    engine = make_engine(settings, "platform", pool_size=1)
+    try:
+        with session_factory(engine).begin() as session:
+            return token_of(session, tenant_id=None, email="root@platform.example", role="platform")
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tests.integration.api_server import Client, api_of, make_operator, shared_s
 
 SESSION_KEY = UUID(int=1)
 TABLES = (
+    "audit",
     "admin",
     "api_token",
     "plan",
