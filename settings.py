@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -91,6 +92,24 @@ def _networks(value: str) -> Networks:
         return Networks(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
     except ValueError:
         raise ValueError("addresses or networks such as 196.201.214.200,196.201.213.0/24") from None
+
+
+class Seconds(tuple[int, ...]):
+    """Shows itself as the setting is written."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+def _rising_seconds(value: str) -> Seconds:
+    parts = [part.strip() for part in value.split(",")]
+    if all(part.isascii() and part.isdigit() and len(part) < 6 for part in parts):
+        seconds = Seconds(map(int, parts))
+        if seconds[0] > 0 and all(earlier < later for earlier, later in pairwise(seconds)):
+            return seconds
+    raise ValueError("whole seconds that rise, such as 20,60,120")
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
@@ -181,6 +200,12 @@ class Settings:
         "",
         _url("https", "http"),
         "Gateway to M-Pesa to use instead of Safaricom's production, by payment accounts that name none: https://HOST.",
+    )
+
+    payment_queries_s: Seconds = _setting(
+        "20,60,120,300,900",
+        _rising_seconds,
+        "Seconds after a prompt at which M-Pesa is asked what became of it, as long as nobody told.",
     )
 
     encryption_keys: Secret = _setting(

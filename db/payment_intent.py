@@ -31,7 +31,7 @@ from db.refusal import Conflict, Invalid, NotFound
 from db.router import Router
 from db.subscription import Subscription
 from isp.encryption import Keyring
-from isp.payment import IntentState, amount_to_ask_for, new_account_reference, next_query_at, prompt_again_at
+from isp.payment import IntentState, amount_to_ask_for, new_account_reference, prompt_again_at
 
 # The customer has a prompt before them, or may have; a query has not settled it yet.
 _OPEN = "state IN ('initiated', 'prompting', 'prompted') OR state = 'unknown' AND next_query_at IS NOT NULL"
@@ -182,7 +182,9 @@ def callback_token(intent_id: int, keyring: Keyring) -> str:
     return keyring.digests(str(intent_id), "payment_intent.callback_token")[0][:20].hex()
 
 
-def begin_prompting(session: Session, intent_id: int, token: str, now: datetime) -> bool:
+def begin_prompting(
+    session: Session, intent_id: int, token: str, now: datetime, next_query_at: datetime | None
+) -> bool:
     """Whether this caller may ask the customer, once that is committed: the intent was `initiated` and now is not."""
     statement = (
         update(PaymentIntent)
@@ -192,7 +194,7 @@ def begin_prompting(session: Session, intent_id: int, token: str, now: datetime)
             callback_token_hash=payment_account.token_hash(token),
             prompted_at=now,
             queries=0,
-            next_query_at=next_query_at(now, 0),
+            next_query_at=next_query_at,
         )
         .returning(PaymentIntent.id)
     )

@@ -6,6 +6,7 @@ nothing takes that back but a reversal.
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
@@ -104,7 +105,7 @@ class C2bPayment:
     paid_at: datetime
 
 
-# Seconds after the prompt at which we ask the provider, as long as nobody told us.
+# Seconds after the prompt at which we ask the provider, as long as nobody told us; unless the settings say otherwise.
 QUERY_AFTER_S = (20, 60, 120, 300, 900)
 
 # M-Pesa refuses a second prompt to a phone within a minute, and one of the same amount within two.
@@ -157,9 +158,9 @@ def after_query(state: IntentState, outcome: QueryOutcome, *, is_last: bool) -> 
             return IntentState.UNKNOWN if is_last and state in open_ else state
 
 
-def next_query_at(prompted_at: datetime, queries: int) -> datetime | None:
+def next_query_at(prompted_at: datetime, queries: int, after_s: Sequence[int] = QUERY_AFTER_S) -> datetime | None:
     """When to ask after `queries` questions; None when it was the last."""
-    return prompted_at + timedelta(seconds=QUERY_AFTER_S[queries]) if queries < len(QUERY_AFTER_S) else None
+    return prompted_at + timedelta(seconds=after_s[queries]) if queries < len(after_s) else None
 
 
 def prompt_again_at(prompted_at: datetime, same_amount: bool) -> datetime:

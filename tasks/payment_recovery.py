@@ -3,6 +3,7 @@
 Each function is one transaction's work and commits nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,17 @@ from db import payment_intent
 from db.payment import Receipt
 from db.payment_intent import PaymentIntent
 from isp.encryption import Keyring
-from isp.payment import Failed, IntentState, Paid, Pending, QueryOutcome, Unknown, after_query, next_query_at
+from isp.payment import (
+    QUERY_AFTER_S,
+    Failed,
+    IntentState,
+    Paid,
+    Pending,
+    QueryOutcome,
+    Unknown,
+    after_query,
+    next_query_at,
+)
 from tasks import prompting
 from tasks.payment_provider import PaymentProvider
 from tasks.receive_payment import PROVIDER, credit_intent
@@ -52,6 +63,7 @@ def note_answer(
     provider: PaymentProvider,
     keyring: Keyring,
     now: datetime,
+    query_after_s: Sequence[int] = QUERY_AFTER_S,
 ) -> datetime | None:
     """Acts upon the answer; when to ask again. None for never: it is settled, or somebody else asked the same."""
     intent = payment_intent.lock(session, asked.intent_id)
@@ -59,7 +71,7 @@ def note_answer(
         return None
     intent.queries += 1
     assert intent.prompted_at is not None
-    intent.next_query_at = next_query_at(intent.prompted_at, intent.queries)
+    intent.next_query_at = next_query_at(intent.prompted_at, intent.queries, query_after_s)
     state = after_query(IntentState(intent.state), outcome, is_last=intent.next_query_at is None)
     match outcome:
         case Paid():

@@ -84,7 +84,6 @@ def _callback(
         return "duplicate"
     match told.verdict:
         case Failed(code):
-            intent.next_query_at = None
             prompting.fail(session, intent, code, provider, now)
         case Unknown(reason):
             prompting.leave_unknown(session, intent, reason, now)

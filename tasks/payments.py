@@ -38,7 +38,8 @@ def push_prompt(session: Session, job: RunningJob, intent_id: int) -> None:
         job.commit_step(session)
         raise PermanentFailure("KIBALI_PUBLIC_URL is not set: M-Pesa must know where to send its callbacks.")
     provider = _provider_of_intent(session, job, intent_id)
-    prompt = prompting.begin(session, intent_id, job.settings.public_url, _keyring(job), _now())
+    settings = job.settings
+    prompt = prompting.begin(session, intent_id, settings.public_url, _keyring(job), _now(), settings.payment_queries_s)
     if prompt is None:
         return
     _ask_later(session, job, intent_id, payment_intent.by_id(session, intent_id).next_query_at)
@@ -61,7 +62,9 @@ def query_prompt(session: Session, job: RunningJob, intent_id: int) -> None:
     job.commit_step(session)  # nothing is held while we wait
     checkout_request_id = asked.checkout_request_id
     outcome = provider.query(checkout_request_id) if checkout_request_id else payment_recovery.NEVER_ANSWERED
-    again_at = payment_recovery.note_answer(session, asked, outcome, provider, _keyring(job), _now())
+    again_at = payment_recovery.note_answer(
+        session, asked, outcome, provider, _keyring(job), _now(), job.settings.payment_queries_s
+    )
     _ask_later(session, job, intent_id, again_at)
 
 

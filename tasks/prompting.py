@@ -5,6 +5,7 @@ asked. What the provider said is committed after it. In between anything may die
 intent by its token, or the queries, tell what became of it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -13,17 +14,34 @@ from db import event, payment_intent, tenant
 from db.payment_intent import PaymentIntent
 from db.plan import Plan
 from isp.encryption import Keyring
-from isp.payment import Accepted, IntentState, PushOutcome, Rejected, Unanswered, after_push, description_of
+from isp.payment import (
+    QUERY_AFTER_S,
+    Accepted,
+    IntentState,
+    PushOutcome,
+    Rejected,
+    Unanswered,
+    after_push,
+    description_of,
+    next_query_at,
+)
 from tasks.payment_provider import PaymentProvider, Prompt
 
 NO_PUBLIC_URL = "no_public_url"
 NOT_SENT = "not_sent"
 
 
-def begin(session: Session, intent_id: int, public_url: str, keyring: Keyring, now: datetime) -> Prompt | None:
+def begin(
+    session: Session,
+    intent_id: int,
+    public_url: str,
+    keyring: Keyring,
+    now: datetime,
+    query_after_s: Sequence[int] = QUERY_AFTER_S,
+) -> Prompt | None:
     """What to ask, once this is committed; None if it was asked, or may have been. Raises EncryptionError."""
     token = payment_intent.callback_token(intent_id, keyring)
-    if not payment_intent.begin_prompting(session, intent_id, token, now):
+    if not payment_intent.begin_prompting(session, intent_id, token, now, next_query_at(now, 0, query_after_s)):
         return None
     intent = session.get_one(PaymentIntent, intent_id, populate_existing=True)
     return Prompt(

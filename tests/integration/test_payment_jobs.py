@@ -14,7 +14,7 @@ from db import job_life, payment_account, payment_intent, webhook_inbox
 from db.payment_intent import NewIntent, PaymentIntent
 from db.refusal import Conflict, Refusal
 from isp.payment import Accepted, Failed, Paid, Pending, Rejected, Unanswered, Unknown
-from settings import Secret, Settings
+from settings import Seconds, Secret, Settings
 from tasks import payments
 from tasks.daraja_token import Token, shared_token
 from tasks.enqueue import enqueue
@@ -309,13 +309,37 @@ def test_a_query_that_says_failed_is_asked_on_for_it_may_be_wrong(shop: Shop) ->
     assert len(bench.payments()) == 1
 
 
-def test_after_a_callback_nobody_is_asked(shop: Shop) -> None:
+def test_after_a_callback_of_success_nobody_is_asked(shop: Shop) -> None:
     bench = shop.bench
     intent_id = bench.intent(bench.plan())
     shop.push(intent_id)
-    bench.process(bench.callback(bench.read_intent(intent_id), "1032"))
+    bench.process(bench.callback(bench.read_intent(intent_id), receipt="SKL1", amount="50"))
     assert shop.ask_until_the_end() == [20]
     assert bench.provider.queried == []
+
+
+def test_a_success_after_a_failure_is_found_though_its_callback_is_lost(shop: Shop) -> None:
+    """1037, then the customer pays, then the API is down when M-Pesa tells of it: the money was never credited."""
+    bench = shop.bench
+    intent_id = bench.intent(bench.plan())
+    shop.push(intent_id)
+    bench.process(bench.callback(bench.read_intent(intent_id), "1037"))
+    assert bench.read_intent(intent_id).state == "failed"
+    bench.provider.query_outcome = Failed("1037")
+    (job_id, bench.now) = shop.waiting("query_prompt")[0]
+    shop.work(job_id)
+    bench.provider.query_outcome = Paid()
+    assert shop.ask_until_the_end() == [60]
+    assert bench.read_intent(intent_id).state == "paid"
+    assert len(bench.payments()) == 1
+    assert len(bench.events("payment.failed")) == 1, "the same failure is told once"
+
+
+def test_the_settings_say_when_queries_are_asked(shop: Shop) -> None:
+    bench = shop.bench
+    shop.settings = replace(shop.settings, payment_queries_s=Seconds((3, 7)))
+    shop.push(bench.intent(bench.plan()))
+    assert shop.ask_until_the_end() == [3, 7]
 
 
 def test_two_workers_with_the_same_question_count_it_once(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,7 @@ from isp.payment import (
     normal_account_reference,
     prompt_again_at,
 )
+from settings import Settings
 
 INITIATED, PROMPTING, PROMPTED = IntentState.INITIATED, IntentState.PROMPTING, IntentState.PROMPTED
 PAID, FAILED, UNKNOWN = IntentState.PAID, IntentState.FAILED, IntentState.UNKNOWN
@@ -133,9 +135,10 @@ def test_whatever_comes_in_whatever_order_it_ends_paid_if_anybody_ever_said_paid
         assert (state is PAID) == said_paid
 
 
-def test_queries_are_asked_at_20_s_60_s_2_5_and_15_minutes() -> None:
+def test_queries_are_asked_at_20_s_60_s_2_5_and_15_minutes(tmp_path: Path) -> None:
     asked = [next_query_at(NOW, queries) for queries in range(len(QUERY_AFTER_S) + 1)]
     assert asked == [*(NOW + timedelta(seconds=after) for after in (20, 60, 120, 300, 900)), None]
+    assert Settings.load({}, tmp_path).payment_queries_s == QUERY_AFTER_S
 
 
 @pytest.mark.parametrize(("same_amount", "wait_s"), [(False, 60), (True, 120)])
