@@ -24,7 +24,7 @@ from api import (
     webhooks,
     why,
 )
-from api.endpoint import at
+from api.endpoint import at, relate
 from api.middleware import RequestLog
 from api.problem import answer_http_exception
 from api.services import lifespan
@@ -50,6 +50,8 @@ ROUTES = [
     at("/healthz", GET=health.healthz),
     at("/readyz", GET=health.readyz),
     at("/openapi.json", GET=docs.openapi),
+    at("/docs", GET=docs.page),
+    at("/docs/rapidoc.js", GET=docs.viewer),
     at("/api/v1/plans", GET=plans.index, POST=plans.create),
     at("/api/v1/plans/{id:id}", GET=plans.read, PATCH=plans.change, DELETE=plans.archive),
     at("/api/v1/subscribers", GET=subscribers.index, POST=subscribers.create),
@@ -100,6 +102,7 @@ ROUTES = [
     at("/webhooks/daraja/c2b/{token}/confirmation", POST=webhooks.confirmation),
     at("/webhooks/daraja/c2b/{token}/validation", POST=c2b_validation.validation),
 ]
+relate(ROUTES)
 
 
 def create_app(settings: Settings) -> Starlette:

@@ -4,7 +4,7 @@ A handler is a plain function of a `Call` and, if it takes any, its query or bod
 which is one of the answers that are declared beside it; its docstring is its description in /openapi.json.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body, idempotency
+from api import auth, body, conditional, idempotency
 from api.answers import Answers, Text
 from api.auth import Caller, actor_of
 from api.problem import Problem, problem_of
@@ -94,32 +94,49 @@ class Endpoint:
     source: Callable[..., Reply]
     """The handler as it was written."""
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, shown: "Endpoint | None" = None) -> Response:
+        """`shown` is what GET shows of that which the request is about."""
         services = services_of(request)
         caller = await run_in_threadpool(auth.admit, services, request, self.right)
         structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, admin_id=caller.identity.admin_id)
         content = await body.read(request)
-        return await run_in_threadpool(self._run, services, caller, request, content)
+        return await run_in_threadpool(self._run, services, caller, request, content, shown)
 
-    def _run(self, services: Services, caller: Caller, request: Request, content: bytes) -> Response:
+    def _run(
+        self, services: Services, caller: Caller, request: Request, content: bytes, shown: "Endpoint | None"
+    ) -> Response:
         query = validate(self.query, _parameters(request))
         values = validate(self.body, self._values(request, content))
-        with services.sessions() as session:
-            call = Call(
-                caller=caller,
-                session=use_tenant(session, caller.tenant_id, actor_of(caller.identity, request)),
-                path=request.path_params,
-                keyring=services.keyring,
-                now=services.clock(),
-                public_url=services.public_url,
-                redis=services.redis,
-            )
-            sent = idempotency.sent(request, content, caller, services.keyring)
-            response = idempotency.answer_once(
-                call.session, sent, services.keyring, call.now, lambda: self.handler(call, query, values).response()
-            )
-            session.commit()
-        return response
+        if_match = conditional.if_match(request, is_known=shown is not None)
+        sent = idempotency.sent(request, content, caller, services.keyring)
+
+        def handle(call: Call) -> Response:
+            if if_match is not None and shown is not None:
+                conditional.check(if_match, shown.handler(call, NoQuery(), Nothing()).response())
+            reply = self.handler(call, query, values)
+            is_shown = shown is not None and type(reply.content) is shown.answers.get(200)
+            return conditional.tagged(reply.response()) if is_shown else reply.response()
+
+        def once() -> Response:
+            with services.sessions() as session:
+                use_tenant(session, caller.tenant_id, actor_of(caller.identity, request))
+                if if_match is not None:
+                    conditional.see_one_moment(session)
+                call = Call(
+                    caller=caller,
+                    session=session,
+                    path=request.path_params,
+                    keyring=services.keyring,
+                    now=services.clock(),
+                    public_url=services.public_url,
+                    redis=services.redis,
+                )
+                response = idempotency.answer_once(session, sent, services.keyring, call.now, lambda: handle(call))
+                session.commit()
+            return response
+
+        response = once() if if_match is None else conditional.until_alone(once)
+        return conditional.unless_known(request, response) if shown is self else response
 
     def _values(self, request: Request, content: bytes) -> Any:
         if not content and self.body is Nothing:
@@ -170,7 +187,7 @@ class Open:
     body: Text | None
     source: Callable[[Request], Awaitable[Response]]
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request, _shown: Endpoint | None = None) -> Response:
         return await self.source(request)
 
 
@@ -188,11 +205,12 @@ class Resource:
         self.endpoints = dict(endpoints)
         if "GET" in self.endpoints:
             self.endpoints["HEAD"] = self.endpoints["GET"]
+        self.shown: Endpoint | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            response = await self._endpoint(request.method).answer(request)
+            response = await self._endpoint(request.method).answer(request, self.shown)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - every failure becomes an answer; problem_of logs those that are ours
@@ -209,6 +227,17 @@ class Resource:
 def at(path: str, **endpoints: Endpoint | Open) -> Route:
     """A route: `at("/plans", GET=plans.index, POST=plans.create)`."""
     return Route(path, Resource(endpoints))
+
+
+def relate(routes: Iterable[BaseRoute]) -> None:
+    """Tells each resource what it is about: `/plans/{id}` what GET shows there, `/plans/{id}/verb` the same."""
+    resources = {route.path: route.endpoint for route in routes if isinstance(route, Route)}
+    for path, resource in resources.items():
+        item = path if path.endswith("}") else path.rpartition("/")[0]
+        owner = resources.get(item) if item.endswith("}") else None
+        found = owner.endpoints.get("GET") if isinstance(owner, Resource) else None
+        if isinstance(resource, Resource) and isinstance(found, Endpoint) and found.query is NoQuery:
+            resource.shown = found
 
 
 def _parameters(request: Request) -> dict[str, str]:

@@ -25,6 +25,8 @@ What the API does, `./kibali` does on the command line, by the same names.
   numbers and MAC addresses are taken in every usual form. Fields that are not known are refused.
 - **Lists** come in pages: give `next` back as `cursor` for the following one, `null` means there is none.
 - **POST** takes an `Idempotency-Key`: sent again with the same key, it is answered as before and done once.
+- **ETag.** What GET shows of one thing has one. A change may send it as `If-Match`, and is refused with 412 if
+  somebody else was faster.
 - **Errors** are `{"error": {"code", "message", "field"?}}`; `code` is for programs.
 - Every answer has an `X-Request-Id`, which the log has too.
 """
@@ -46,6 +48,7 @@ _HEADERS = {
         "description": "`true` if this is the answer that the same request got before.",
         "schema": {"type": "string", "enum": ["true"]},
     },
+    "ETag": {"description": "What is shown, for If-Match and If-None-Match.", "schema": {"type": "string"}},
     "Retry-After": {"description": "In how many seconds to come back.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "The scheme to authenticate by.", "schema": {"type": "string"}},
 }
@@ -55,6 +58,13 @@ _IDEMPOTENCY_KEY = {
     "description": "1 to 255 ASCII characters, made up for this request: sent again with it, it is done once.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag that GET answered: if it was changed since, the answer is 412 and nothing is done.",
+    "schema": {"type": "string", "examples": ['"686897696a7c876b7e72b3d4e1f0a9c2"']},
+}
+_IF_NONE_MATCH = {**_IF_MATCH, "name": "If-None-Match", "description": "An ETag: if it still holds, the answer is 304."}
 _REFUSALS = {
     400: "The body is not what it says it is.",
     401: "There is no good token.",
@@ -62,6 +72,7 @@ _REFUSALS = {
     404: "There is no such thing.",
     408: "The body did not come in time.",
     409: "What is asked for contradicts what is there.",
+    412: "It was changed since it had the ETag in If-Match.",
     413: "The body is too large.",
     415: "The body is of another type.",
     422: "A value can not be used: `field` says which.",
@@ -78,6 +89,8 @@ class Operation:
     method: str
     route: Route
     endpoint: Endpoint | Open
+    shown: Endpoint | None
+    """What GET shows of that which it is about, and has an ETag."""
 
     @property
     def resource(self) -> str:
@@ -94,7 +107,7 @@ def operations(routes: Iterable[BaseRoute]) -> Iterator[Operation]:
         path = re.sub(r":\w+}", "}", route.path)
         for method, endpoint in route.endpoint.endpoints.items():
             if method != "HEAD":
-                yield Operation(path, method, route, endpoint)
+                yield Operation(path, method, route, endpoint, route.endpoint.shown)
 
 
 def document(routes: Iterable[BaseRoute]) -> Json:
@@ -173,6 +186,12 @@ def _operation(operation: Operation, refs: Refs, definitions: Json) -> Json:
             described["parameters"] += _query_parameters(endpoint.query, refs, definitions)
         if operation.method == "POST":
             described["parameters"].append(_IDEMPOTENCY_KEY)
+        if operation.shown is endpoint:
+            described["parameters"].append(_IF_NONE_MATCH)
+            headers = _headers("X-Request-Id", "ETag")
+            described["responses"]["304"] = {"description": "It is as the caller knows it.", "headers": headers}
+        elif operation.shown is not None:
+            described["parameters"].append(_IF_MATCH)
         if endpoint.body is not Nothing:
             content = {"application/json": {"schema": refs[endpoint.body, "validation"]}}
             described["requestBody"] = {"content": content, "required": True}
@@ -187,6 +206,8 @@ def _refusals(operation: Operation) -> list[int]:
     statuses = [401, 403, 422, 429, 503]
     if operation.method != "GET":
         statuses += [400, 409, 413, 415]
+    if operation.shown is not None and operation.method != "GET":
+        statuses.append(412)
     if operation.route.param_convertors or operation.method != "GET":
         statuses.append(404)
     return sorted(statuses)
@@ -212,10 +233,13 @@ def _answer(operation: Operation, status: int, content: Content, refs: Refs) -> 
     described: Json = {"description": "", "headers": _headers("X-Request-Id")}
     if operation.method == "POST" and isinstance(operation.endpoint, Endpoint):
         described["headers"] |= _headers("Idempotent-Replayed")
+    if operation.shown is not None and content is operation.shown.answers.get(status):
+        described["headers"] |= _headers("ETag")
     if status in (201, 202) or (operation.method, status) == ("POST", 200):
         described["headers"] |= _headers("Location")
     if isinstance(content, Text):
-        described["content"] = {content.media_type: {"schema": {"type": "string"}}}
+        kind = "object" if content.media_type == "application/json" else "string"
+        described["content"] = {content.media_type: {"schema": {"type": kind}}}
         described["description"] = f"As {content.media_type}."
     elif content is None:
         described["description"] = "Done."
