@@ -15,10 +15,8 @@ from api.schemas.payment_account import (
 )
 from db import audit, payment_account
 from db.payment_account import NewPaymentAccount
-from db.refusal import Conflict
 from isp.webhook_urls import c2b_urls as urls_of
-from tasks.enqueue import enqueue
-from tasks.payment_accounts import check_credentials, register_c2b_urls
+from tasks import payment_orders
 
 
 @endpoint(READERS, {200: Listed[PaymentAccountOut]})
@@ -69,25 +67,13 @@ def c2b_urls(call: Call) -> Reply:
 def register_c2b(call: Call) -> Reply:
     """Has M-Pesa send there what customers pay by hand. The job tells whether it will."""
     public_url(call)
-    account = payment_account.by_id(call.session, call.id)
-    if account.disabled_at is not None:
-        raise Conflict("This payment account is disabled.", code="disabled")
-    args = {"account_id": account.id}
-    unique_key = f"register-c2b:{account.id}"
-    return jobs.accepted(
-        enqueue(call.session, register_c2b_urls, args, tenant_id=call.tenant_id, unique_key=unique_key)
-    )
+    return jobs.accepted(payment_orders.register_c2b(call.session, call.tenant_id, call.id))
 
 
 @endpoint(OWNERS, {202: JobAccepted})
 def test(call: Call) -> Reply:
     """Tries the credentials out. The job tells whether M-Pesa takes them."""
-    account = payment_account.by_id(call.session, call.id)
-    args = {"account_id": account.id}
-    unique_key = f"test-account:{account.id}"
-    return jobs.accepted(
-        enqueue(call.session, check_credentials, args, tenant_id=call.tenant_id, unique_key=unique_key)
-    )
+    return jobs.accepted(payment_orders.try_account(call.session, call.tenant_id, call.id))
 
 
 def public_url(call: Call) -> str:

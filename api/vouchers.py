@@ -4,7 +4,7 @@ from api import failure_limit
 from api.auth import CASHIERS, SELLERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_body, with_query
-from api.payments import apply_soon, phone_named_as_sent
+from api.payments import phone_named_as_sent
 from api.problem import Problem
 from api.schemas.base import Listed, values_of
 from api.schemas.payment import PaymentOut
@@ -19,10 +19,11 @@ from api.schemas.voucher import (
     Revoked,
     VoucherCounts,
 )
-from db import audit, payment, voucher
+from db import audit, voucher
 from db.refusal import Refusal
 from db.voucher import NewBatch, Redeemer
 from isp.voucher import printed
+from tasks import payment_orders
 
 
 @with_query(CASHIERS, BatchQuery, {200: Listed[BatchOut]})
@@ -71,11 +72,9 @@ def redeem(call: Call, body: Redeem) -> Reply:
     redeemer = Redeemer(body.subscription_id, body.phone, body.mac)
     try:
         with phone_named_as_sent():
-            payment_id = voucher.redeem(call.session, call.tenant_id, body.code, redeemer, call.keyring, call.now)
+            paid = payment_orders.redeem(call.session, call.tenant_id, body.code, redeemer, call.keyring, call.now)
     except Refusal as refusal:
         if refusal.field == "code":
             failure_limit.record(call.redis, who)
         raise
-    apply_soon(call, payment_id)
-    location = {"Location": f"/api/v1/payments/{payment_id}"}
-    return Reply(PaymentOut.of(payment.by_id(call.session, payment_id)), 201, location)
+    return Reply(PaymentOut.of(paid), 201, {"Location": f"/api/v1/payments/{paid.id}"})
