@@ -244,6 +244,14 @@ class Settings:
         return Path("/tmp") / f"kibali-{os.getuid()}-{sha256(os.fsencode(self.var)).hexdigest()[:12]}"  # noqa: S108
 
     @property
+    def local_api_url(self) -> str:
+        """Where a process on this machine reaches the API: at loopback if it listens on a wildcard."""
+        address = ipaddress.ip_address(self.http_bind)
+        loopback = "127.0.0.1" if address.version == 4 else "::1"
+        host = loopback if address.is_unspecified else self.http_bind
+        return f"http://[{host}]:{self.http_port}" if address.version == 6 else f"http://{host}:{self.http_port}"
+
+    @property
     def secrets_file(self) -> Path:
         return self.var / "secrets.env"
 

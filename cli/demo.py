@@ -1,23 +1,19 @@
 """`kibali demo`: the sample subscriber comes online, uses 9 GB and leaves, by real packets from a simulated NAS."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import count
 from secrets import token_hex
 from time import sleep
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import click
 import psycopg
 from psycopg.rows import DictRow, dict_row
-from rich.console import Console
-from rich.markup import escape
 
+from cli.demo_pay import pay
+from cli.demo_screen import Screen
 from cli.failure import Failure
 from cli.first_run import SampleLogin, sample_login
 from cli.instance.readiness import reachable_at
-from cli.nas import Answer, Method, Nas, NoAnswer, octets
-from cli.options import pass_settings
+from cli.nas import Method, Nas, NoAnswer, octets
 from settings import Settings
 
 MAC = "BC:24:11:EB:56:4D"
@@ -25,8 +21,6 @@ GIB = 1 << 30
 
 # (seconds online, octets up, octets down); the second is sent twice, as routers do.
 INTERIMS = ((300, GIB // 4, 3 * GIB), (600, GIB // 2, 6 * GIB), (600, GIB // 2, 6 * GIB), (900, GIB, 9 * GIB))
-
-_HIDDEN = ("Message-Authenticator", "User-Password", "CHAP-Password", "CHAP-Challenge")
 
 _SESSION = """
 SELECT username, host(framed_ip_address) AS framed_ip_address, started_at, stopped_at, terminate_cause, session_time_s,
@@ -43,31 +37,21 @@ SELECT input_octets, output_octets, session_time_s FROM usage
 """
 
 
-@dataclass
-class _Screen:
-    """Prints numbered steps, packets and rows."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def demo(context: click.Context) -> None:
+    """Log the sample subscriber in, account for a session, log out; show each packet and the rows it became.
 
-    console: Console
-    numbers: Iterator[int]
-
-    def step(self, text: str) -> None:
-        self.console.print(f"\n[bold]{next(self.numbers)}. {escape(text)}[/]")
-
-    def exchange(self, kind: str, answer: Answer) -> None:
-        self.console.print(f"   → {kind}  {_shown(answer.sent)}", soft_wrap=True)
-        colour = "red" if answer.code == "Access-Reject" else "green"
-        self.console.print(f"   ← [{colour}]{answer.code}[/]  {_shown(answer.attributes)}", soft_wrap=True)
-
-    def row(self, table: str, row: Mapping[str, Any] | None) -> None:
-        if row is None:
-            raise Failure(f"no row of {table} came of it. See `./kibali status` and var/log/freeradius.log.")
-        self.console.print(f"   = {table}: {_shown(row)}", style="cyan", soft_wrap=True)
+    `./kibali demo pay PHONE` shows a payment instead.
+    """
+    if context.invoked_subcommand is None:
+        _demonstrate(Settings.load())
 
 
-@click.command()
-@pass_settings
-def demo(settings: Settings) -> None:
-    """Log the sample subscriber in, account for a session, log out; show each packet and the rows it became."""
+demo.add_command(pay)
+
+
+def _demonstrate(settings: Settings) -> None:
     try:
         sample = sample_login(settings)
         if sample is None:
@@ -75,14 +59,14 @@ def demo(settings: Settings) -> None:
                 "the sample subscriber is gone, so there is nothing to show. It comes with an empty database."
             )
         with psycopg.connect(settings.database_dsn("platform"), row_factory=dict_row) as database:
-            _show(settings, sample, database, _Screen(Console(highlight=False), count(1)))
+            _show(settings, sample, database, Screen())
     except psycopg.OperationalError:
         raise Failure("the database does not answer. Is Kibali running? See `./kibali status`.") from None
     except NoAnswer as error:
         raise Failure(f"{error}. Is FreeRADIUS running? See `./kibali status`.") from None
 
 
-def _show(settings: Settings, sample: SampleLogin, database: psycopg.Connection[DictRow], screen: _Screen) -> None:
+def _show(settings: Settings, sample: SampleLogin, database: psycopg.Connection[DictRow], screen: Screen) -> None:
     nas = Nas(
         reachable_at(settings.radius_bind), settings.radius_auth_port, settings.radius_acct_port, sample.radius_secret
     )
@@ -127,14 +111,3 @@ def _show(settings: Settings, sample: SampleLogin, database: psycopg.Connection[
 
 def _one(database: psycopg.Connection[DictRow], query: LiteralString, acct_session_id: str) -> DictRow | None:
     return database.execute(query, (acct_session_id,)).fetchone()
-
-
-def _shown(values: Mapping[str, Any]) -> str:
-    """`name = value` pairs, passwords and checksums left out, text of bytes where it is text."""
-    return escape(", ".join(f"{name} = {_text(value)}" for name, value in values.items() if name not in _HIDDEN))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode() if value.isascii() and value.decode().isprintable() else f"0x{value.hex()}"
-    return f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "strftime") else str(value)

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 from sqlalchemy import exc
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from cli.failure import Failure
 from db import tenant
@@ -52,11 +52,16 @@ def at_platform(settings: Settings) -> Iterator[Session]:
 
 
 @contextmanager
-def at_tenant(settings: Settings, slug: str | None) -> Iterator[Desk]:
-    """A desk in the tenant `slug`, or in the only one. Raises Failure if there is none such, or more than one."""
+def at_tenant(
+    settings: Settings, slug: str | None, prepare: Callable[[sessionmaker[Session]], None] | None = None
+) -> Iterator[Desk]:
+    """A desk in the tenant `slug`, or in the only one. Raises Failure if there is none such, or more than one.
+
+    `prepare` is called with what makes the desk's session, before it does.
+    """
     with at_platform(settings) as session:
         chosen = choose_tenant(session, slug)
-    with _failures(), _session(settings, "api") as session:
+    with _failures(), _session(settings, "api", prepare) as session:
         use_tenant(session, chosen.id, _actor())
         keyring = Keyring.parse(settings.encryption_keys.reveal())
         yield Desk(session, chosen, keyring, datetime.now(UTC))
@@ -94,10 +99,22 @@ def _account() -> str:
 
 
 @contextmanager
-def _session(settings: Settings, role: DatabaseRole) -> Iterator[Session]:
+def at_owner(settings: Settings) -> Iterator[Session]:
+    """A session of the role that owns the tables: for what only whoever runs the machine may do."""
+    with _failures(), _session(settings, "owner") as session:
+        yield act_as(session, _actor())
+
+
+@contextmanager
+def _session(
+    settings: Settings, role: DatabaseRole, prepare: Callable[[sessionmaker[Session]], None] | None = None
+) -> Iterator[Session]:
     engine = make_engine(settings, role, pool_size=1)
     try:
-        with session_factory(engine)() as session:
+        factory = session_factory(engine)
+        if prepare is not None:
+            prepare(factory)
+        with factory() as session:
             yield session
             session.commit()
     finally:

@@ -43,6 +43,7 @@ class PaymentAccount(Base):
         CheckConstraint("till_number ~ '^[0-9]{5,7}$'", name="till_number"),
         CheckConstraint("length(name) BETWEEN 1 AND 100", name="name"),
         CheckConstraint("confirm_above_kes >= 0", name="confirm_above"),
+        CheckConstraint(r"local_url ~ '^http://127\.0\.0\.1:[0-9]+$'", name="local_url"),
     )
 
     id: Mapped[Id]
@@ -55,6 +56,9 @@ class PaymentAccount(Base):
     till_number: Mapped[String | None]
     base_url: Mapped[String | None]
     """Of the provider, where it is not the configured one: a sandbox, another gateway."""
+    local_url: Mapped[String | None]
+    """Of a gateway on this machine, which comes before all others and calls back on loopback. The API can not write it:
+    only whoever runs the machine may send its workers there. Nobody is asked to pay at such an account by default."""
     credentials_sealed: Mapped[Sealed]
     """JSON, sealed for `payment_account.credentials:<id>`."""
     c2b_token_hash: Mapped[bytes] = mapped_column(LargeBinary)
@@ -124,6 +128,23 @@ def all_accounts(session: Session) -> list[PaymentAccount]:
     """Those in use, by id: the first is the one that is used when nobody says which."""
     statement = select(PaymentAccount).where(PaymentAccount.disabled_at.is_(None))
     return list(session.scalars(statement.order_by(PaymentAccount.id)))
+
+
+def at_local_gateway(
+    session: Session, tenant_id: int, new: NewPaymentAccount, local_url: str, keyring: Keyring
+) -> PaymentAccount:
+    """The tenant's account of that name at a gateway on this machine, made if it is not there, and in use again.
+
+    For the owner's role: no other may write where it is.
+    """
+    statement = select(PaymentAccount).where(PaymentAccount.tenant_id == tenant_id, PaymentAccount.name == new.name)
+    mine = statement.where(PaymentAccount.local_url.is_not(None)).order_by(PaymentAccount.id)
+    account = session.scalars(mine.limit(1).with_for_update()).first() or create(session, tenant_id, new, keyring)
+    _seal_credentials(account, new.credentials, keyring)
+    account.local_url, account.disabled_at = local_url, None
+    account.oauth_token_sealed = account.oauth_expires_at = None
+    session.flush()
+    return account
 
 
 def change(session: Session, account_id: int, values: Mapping[str, Any], keyring: Keyring) -> PaymentAccount:

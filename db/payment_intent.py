@@ -227,7 +227,7 @@ def unpushed(session: Session, before: datetime, limit: int) -> Sequence[Payment
 
 def _account_to_use(session: Session, account_id: int | None) -> PaymentAccount:
     if account_id is None:
-        accounts = payment_account.all_accounts(session)
+        accounts = [each for each in payment_account.all_accounts(session) if each.local_url is None]
         if not accounts:
             raise Conflict("There is no payment account yet. Add your paybill or till first.", code="no_account")
         return accounts[0]

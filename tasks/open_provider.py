@@ -40,7 +40,7 @@ def open_daraja(
     )
     return Daraja(
         _http(),
-        account.base_url or settings.daraja_url or PRODUCTION_URL,
+        account.local_url or account.base_url or settings.daraja_url or PRODUCTION_URL,
         Credentials(given["consumer_key"], Secret(given["consumer_secret"])),
         merchant,
         AccountTokens(account.id, keyring, sessions),

@@ -33,13 +33,14 @@ class NotPrompted(Exception):
 @task(queue=PAYMENTS)
 def push_prompt(session: Session, job: RunningJob, intent_id: int) -> None:
     """Asks the customer of an intent, once; the queries that follow are jobs of the same transaction."""
-    if not job.settings.public_url:
+    account = payment_account.by_id(session, payment_intent.by_id(session, intent_id).payment_account_id)
+    public_url = job.settings.public_url if account.local_url is None else job.settings.local_api_url
+    if not public_url:
         prompting.fail(session, payment_intent.lock(session, intent_id), prompting.NO_PUBLIC_URL, None, _now())
         job.commit_step(session)
         raise PermanentFailure("KIBALI_PUBLIC_URL is not set: M-Pesa must know where to send its callbacks.")
-    provider = _provider_of_intent(session, job, intent_id)
-    settings = job.settings
-    prompt = prompting.begin(session, intent_id, settings.public_url, _keyring(job), _now(), settings.payment_queries_s)
+    provider, queries_s = _provider(job, account), job.settings.payment_queries_s
+    prompt = prompting.begin(session, intent_id, public_url, _keyring(job), _now(), queries_s)
     if prompt is None:
         return
     _ask_later(session, job, intent_id, payment_intent.by_id(session, intent_id).next_query_at)

@@ -4,6 +4,7 @@
 phone behaves how. Both are told what to do over HTTP, below `/_fake` (see daraja_control.py).
 """
 
+import json
 import logging
 import socket
 import threading
@@ -82,15 +83,21 @@ def _server(app: Starlette) -> uvicorn.Server:
 @click.command()
 @click.option("--port", default=8899, show_default=True, help="TCP port on 127.0.0.1; 0 takes a free one.")
 @click.option("--duplicate-window", default=120.0, show_default=True, help="Seconds; 0 allows the same payment again.")
-def main(port: int, duplicate_window: float) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Say in one line of JSON where it is and what it takes.")
+def main(port: int, duplicate_window: float, as_json: bool) -> None:
     """Runs a fake Daraja until Ctrl-C."""
     logging.basicConfig(level=logging.WARNING)
     with _listener(port) as listener:
-        click.echo(f"Daraja on http://127.0.0.1:{listener.getsockname()[1]}")
-        click.echo(f"consumer key {CONSUMER_KEY}  consumer secret {CONSUMER_SECRET}")
-        click.echo(f"paybill {PAYBILL}  store {STORE} with till {TILL}  passkey {PASSKEY}")
-        for name in PRESETS:
-            click.echo(f"  {phone_of(name)}  {name}")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if as_json:
+            app = {"consumer_key": CONSUMER_KEY, "consumer_secret": CONSUMER_SECRET, "passkey": PASSKEY}
+            click.echo(json.dumps({"url": url, "paybill": PAYBILL, "credentials": app}))
+        else:
+            click.echo(f"Daraja on {url}")
+            click.echo(f"consumer key {CONSUMER_KEY}  consumer secret {CONSUMER_SECRET}")
+            click.echo(f"paybill {PAYBILL}  store {STORE} with till {TILL}  passkey {PASSKEY}")
+            for name in PRESETS:
+                click.echo(f"  {phone_of(name)}  {name}")
         _server(create_app(duplicate_window_s=duplicate_window)).run(sockets=[listener])
 
 

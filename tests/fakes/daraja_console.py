@@ -45,6 +45,8 @@ class Console:
                 "prompted": prompt.behaviour.prompted,
                 "result_code": prompt.result_code,
                 "queries": prompt.queries,
+                "push": prompt.push,
+                "pushed_at": prompt.pushed_at,
             }
             for prompt in self.mpesa.prompts.values()
         ]

@@ -43,6 +43,9 @@ class Prompt:
     account_reference: str
     callback_url: str
     behaviour: Behaviour
+    push: dict[str, Any]
+    """As it came."""
+    pushed_at: datetime
     prompted_s: float = field(default_factory=time.monotonic)
     result_code: int | None = None
     """None until the customer decides."""
@@ -113,6 +116,8 @@ class Mpesa:
             account_reference=body["AccountReference"],
             callback_url=body["CallBackURL"],
             behaviour=behaviour,
+            push=body,
+            pushed_at=datetime.now(UTC),
         )
         self.prompts[checkout_request_id] = made
         if behaviour.prompted:

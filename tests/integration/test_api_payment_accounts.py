@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
-from db import job_life
-from db.engine import make_engine, session_factory
+from db import job_life, payment_account
+from db.engine import make_engine, session_factory, use_tenant
+from db.payment_account import NewPaymentAccount
 from settings import Settings
 from tasks import payment_accounts as account_tasks
 from tasks.running_job import RunningJob
 from tasks.stops import PermanentFailure
 from tests.fakes.daraja import fake_daraja
 from tests.fakes.daraja_control import CONSUMER_KEY, CONSUMER_SECRET, PASSKEY, PAYBILL, DarajaControl
+from tests.integration.api_server import api_of
 from tests.integration.payment_api import (
     CREDENTIALS,
     PUBLIC_URL,
@@ -43,6 +47,47 @@ def test_an_account_is_read_without_its_secrets(shop: Shop) -> None:
     for secret in CREDENTIALS.values():
         assert secret not in str(made)
         assert secret.encode() not in row["credentials_sealed"]
+
+
+def test_the_api_sends_nobody_to_this_machine(shop: Shop) -> None:
+    account_id = shop.account()["id"]
+    engine = make_engine(shop.settings, "api", pool_size=1)
+    local = "http://127.0.0.1:6379"
+    copied = "tenant_id, kind, name, shortcode, credentials_sealed, c2b_token_hash, c2b_token_sealed"
+    copy = (
+        f"INSERT INTO payment_account ({copied}, local_url) SELECT {copied}, :url FROM payment_account WHERE id = :id"
+    )
+    tries = ("UPDATE payment_account SET local_url = :url WHERE id = :id", copy)
+    try:
+        for statement in tries:
+            with use_tenant(session_factory(engine)(), shop.operator.tenant_id) as session:
+                with pytest.raises(ProgrammingError, match=r"permission denied|row-level security"):
+                    session.execute(text(statement), {"url": local, "id": account_id})
+                session.rollback()
+    finally:
+        engine.dispose()
+
+
+def test_an_account_at_this_machine_is_nobodys_default_and_used_again(shop: Shop) -> None:
+    engine = make_engine(shop.settings, "owner", pool_size=1)
+    new = NewPaymentAccount("paybill", "Local", "174379", CREDENTIALS)
+    try:
+        with api_of(shop.settings, "local") as api:
+            other = Shop(api.http, api.operator, api.settings)
+            ids = []
+            for port in (1001, 1002):
+                with session_factory(engine).begin() as session:
+                    url = f"http://127.0.0.1:{port}"
+                    made = payment_account.at_local_gateway(session, other.operator.tenant_id, new, url, shop.keyring)
+                    ids.append(made.id)
+                asked = {"plan_id": other.plan()["id"], "phone": "0712345678"}
+                assert error(other.post("/payments/initiate", asked), 409)["code"] == "no_account"
+                assert other.delete(f"/payment-accounts/{made.id}").status_code == 204
+            assert ids[0] == ids[1]
+            (row,) = other.rows("SELECT local_url FROM payment_account WHERE id = %s", ids[0])
+            assert row == {"local_url": "http://127.0.0.1:1002"}
+    finally:
+        engine.dispose()
 
 
 def test_a_credential_that_is_replaced_leaves_the_others(shop: Shop) -> None:

@@ -366,6 +366,7 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("payment_account_shortcode_check", "payment_account", {"shortcode": "17437x"}),
     ("payment_account_till_number_check", "payment_account", {"kind": "till", "till_number": "1"}),
     ("payment_account_name_check", "payment_account", {"name": ""}),
+    ("payment_account_local_url_check", "payment_account", {"local_url": "http://192.0.2.1:80"}),
     ("payment_account_confirm_above_check", "payment_account", {"confirm_above_kes": -1}),
     ("payment_account_tenant_id_name_key", "payment_account", {"name": "FIRST"}),
     ("payment_intent_state_check", "payment_intent", {"state": "lost"}),

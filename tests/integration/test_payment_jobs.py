@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -109,6 +110,15 @@ def shop(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 
 # Asking.
+
+
+def test_a_gateway_on_this_machine_calls_back_on_loopback(shop: Shop) -> None:
+    with psycopg.connect(shop.settings.database_admin_dsn(shop.settings.database_name)) as superuser:
+        superuser.execute("UPDATE payment_account SET local_url = 'http://127.0.0.1:1'")
+    shop.settings = replace(shop.settings, public_url="", http_bind="0.0.0.0", http_port=8123)
+    shop.push(shop.bench.intent(shop.bench.plan(), payment_account_id=shop.bench.account_id))
+    (prompt,) = shop.bench.provider.pushed
+    assert prompt.callback_url.startswith("http://127.0.0.1:8123/webhooks/daraja/stk/")
 
 
 def test_a_customer_is_asked_and_the_first_query_is_a_job_of_the_same_transaction(shop: Shop) -> None:

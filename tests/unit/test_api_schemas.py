@@ -244,6 +244,7 @@ INTERNAL = {
 }
 # The same of single constraints, in tables that callers write in part.
 INTERNAL_CONSTRAINTS = {
+    "payment_account_local_url_check",
     "payment_account_c2b_token_hash_key",
     "payment_applied_check",
     "payment_booked_check",

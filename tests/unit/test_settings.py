@@ -221,3 +221,17 @@ def test_where_redis_is(tmp_path: Path) -> None:
     assert load(tmp_path, redis_url="rediss://:x@r/1").redis_dsn() == "rediss://:x@r/1"
     with pytest.raises(SettingsError, match="KIBALI_REDIS_PASSWORD is not set"):
         load(tmp_path).redis_dsn()
+
+
+@pytest.mark.parametrize(
+    ("bind", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:81"),
+        ("0.0.0.0", "http://127.0.0.1:81"),
+        ("192.0.2.1", "http://192.0.2.1:81"),
+        ("::", "http://[::1]:81"),
+    ],
+)
+def test_a_process_on_this_machine_reaches_the_api(bind: str, url: str, tmp_path: Path) -> None:
+    given = {"KIBALI_HTTP_BIND": bind, "KIBALI_HTTP_PORT": "81"}
+    assert Settings.load(given, checkout=tmp_path).local_api_url == url
