@@ -14,7 +14,7 @@ from db.plan import Plan
 from db.radius_session import RadiusSession, Usage, UsageDay
 from db.subscription import Subscription
 from isp.entitlement import Account, Boost, OpenSession, PlanTerms
-from isp.quota import Limits, Period, Used
+from isp.quota import Limits, Period, Used, UsedDay
 from isp.rate_limit import Burst, Rate
 from isp.subscription import Status, Validity, ValidityFrom, ValidityUnit
 
@@ -109,12 +109,12 @@ def _used_in_validity(session: Session, subscription_id: int) -> Used:
     )
 
 
-def _used_by_day(session: Session, subscription_id: int, plan: Plan, today: date) -> list[tuple[date, Used]]:
+def _used_by_day(session: Session, subscription_id: int, plan: Plan, today: date) -> list[UsedDay]:
     if plan.limit_period == Period.VALIDITY:
         return []
     recent = UsageDay.day > today - timedelta(days=_DAYS_THAT_COUNT)
     days = session.scalars(select(UsageDay).where(UsageDay.subscription_id == subscription_id, recent))
-    return [(row.day, Used(row.input_octets, row.output_octets, row.session_time_s)) for row in days]
+    return [[row.day.toordinal(), row.input_octets, row.output_octets, row.session_time_s] for row in days]
 
 
 def _open_sessions(session: Session, subscription_id: int) -> list[OpenSession]:

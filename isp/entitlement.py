@@ -5,11 +5,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
-from isp.quota import Left, Limits, Period, Used, left, period_start, used_since
+from isp.quota import Left, Limits, Period, Used, UsedDay, left, period_start, used_since
 from isp.rate_limit import Burst, Rate, rate_limit
 from isp.reasons import Reason
 from isp.subscription import State, Status, Validity, ValidityFrom, ValidityUnit, grace_ends_at, state
@@ -108,7 +108,7 @@ class Account:
     router_ids: Sequence[int] = ()
     """The only routers it may use; empty for all of its tenant's."""
     used_in_validity: Used = Used()
-    used_by_day: Sequence[tuple[date, Used]] = ()
+    used_by_day: Sequence[UsedDay] = ()
     open_sessions: Sequence[OpenSession] = ()
 
 

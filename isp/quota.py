@@ -4,10 +4,11 @@
 """
 
 import calendar
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Period(StrEnum):
@@ -33,6 +34,10 @@ class Used:
             self.output_octets + other.output_octets,
             self.session_time_s + other.session_time_s,
         )
+
+
+UsedDay = Sequence[int]
+"""What was used on one day: `date.toordinal()`, input and output octets, seconds. Plain: a login reads many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Left:
         return self.time_s == 0
 
 
+@lru_cache(maxsize=1024)
 def period_start(period: Period, reset_day: int, today: date) -> date:
     """First day of the period that holds `today`; VALIDITY has none and raises ValueError.
 
@@ -83,14 +89,15 @@ def period_start(period: Period, reset_day: int, today: date) -> date:
             raise ValueError("a validity begins with a purchase, not on a day of the calendar")
 
 
-def used_since(start: date, days: Iterable[tuple[date, Used]]) -> Used:
+def used_since(start: date, days: Iterable[UsedDay]) -> Used:
     """The sum of the days from `start` on."""
+    first = start.toordinal()
     input_octets = output_octets = session_time_s = 0
-    for day, used in days:
-        if day >= start:
-            input_octets += used.input_octets
-            output_octets += used.output_octets
-            session_time_s += used.session_time_s
+    for day, day_input, day_output, day_time_s in days:
+        if day >= first:
+            input_octets += day_input
+            output_octets += day_output
+            session_time_s += day_time_s
     return Used(input_octets, output_octets, session_time_s)
 
 

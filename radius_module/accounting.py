@@ -4,7 +4,7 @@ Every statement may be given the same packet any number of times, late, or out o
 of its session's counters over the highest seen, computed by the update that stores them (`gained_*`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from isp.session_identity import ARCHIVE_LOCK
 from isp.subscription import Validity, ValidityUnit
-from radius_module.connection import BoundedConnection
+from radius_module.arrays import Array, bools, int8s, texts, timestamps, uuids
+from radius_module.connection import BoundedConnection, statement
 from radius_module.request import AccountingRequest, RouterRestart
 
 # A Start is of a new session, and not looked for in the history, unless it is so late that its session may be there.
@@ -100,7 +101,7 @@ gain AS MATERIALIZED (
 # of the questions. What it does not return (a session that is not there, or is nobody's) is for _STORE. Only for
 # packets with a Class of ours, which no other session can have. The arrays are sorted by key, so that rows are locked
 # in one order.
-_REPORT = f"""
+_REPORT = statement(f"""
 WITH packet AS MATERIALIZED (
     SELECT * FROM unnest(%(session_key)b::uuid[], %(event_at)b::timestamptz[], %(session_time_s)b::int8[],
                          %(octets_in)b::int8[], %(octets_out)b::int8[], %(framed_ip_address)b::text[],
@@ -140,11 +141,11 @@ WITH packet AS MATERIALIZED (
               s.gained_session_time_s, s.gained_input_octets, s.gained_output_octets
 ), {_COUNT}
 SELECT session_key FROM stored
-"""  # noqa: S608 (of constants)
+""")  # noqa: S608 (of constants)
 
 # Sorted, so that two servers lock rows in one order. A Stop ends a session for good; what only we took for dead (a
 # reboot, a new session on its port, silence) lives again with its next packet.
-_STORE = f"""
+_STORE = statement(f"""
 WITH packet AS MATERIALIZED (
     SELECT q.*, r.tenant_id, who.id AS subscription, coalesce(plan.interim_interval_s, 300) AS interval_s,
            CASE WHEN r.swap_octets THEN q.octets_out ELSE q.octets_in END AS input_octets,
@@ -218,7 +219,7 @@ WITH packet AS MATERIALIZED (
               s.gained_session_time_s, s.gained_input_octets, s.gained_output_octets
 ), {_COUNT}
 SELECT session_key FROM stored
-"""  # noqa: S608 (of constants)
+""")  # noqa: S608 (of constants)
 
 # A new session shows that an older one of its port, or of the same device under the same subscription, is over.
 _SUPERSEDE = """
@@ -272,36 +273,29 @@ _BIND = (
     "UPDATE subscription SET bound_mac = %(mac)s::macaddr, updated_at = now() WHERE id = %(id)s AND bound_mac IS NULL"
 )
 
-_SAME_NAME = (
-    "session_key",
-    "router_id",
-    "subscription_id",
-    "user_name",
-    "acct_session_id",
-    "radius_class",
-    "service",
-    "calling_station_id",
-    "called_station_id",
-    "nas_ip_address",
-    "nas_port",
-    "nas_port_id",
-    "framed_ip_address",
-    "framed_ipv6_prefix",
-    "delegated_ipv6_prefix",
-    "event_at",
-    "session_time_s",
-    "terminate_cause",
-)
-
-_REPORTED = (
-    "session_key",
-    "event_at",
-    "session_time_s",
-    "framed_ip_address",
-    "framed_ipv6_prefix",
-    "delegated_ipv6_prefix",
-    "terminate_cause",
-)
+# The columns that an attribute of a packet becomes, and how they are packed.
+_REPORTED: dict[str, Callable[[Sequence[Any]], Array]] = {
+    "session_key": uuids,
+    "event_at": timestamps,
+    "session_time_s": int8s,
+    "framed_ip_address": texts,
+    "framed_ipv6_prefix": texts,
+    "delegated_ipv6_prefix": texts,
+    "terminate_cause": texts,
+}
+_WHOLE = _REPORTED | {
+    "router_id": int8s,
+    "subscription_id": int8s,
+    "user_name": texts,
+    "acct_session_id": texts,
+    "radius_class": texts,
+    "service": texts,
+    "calling_station_id": texts,
+    "called_station_id": texts,
+    "nas_ip_address": texts,
+    "nas_port": int8s,
+    "nas_port_id": texts,
+}
 
 Record = AccountingRequest | RouterRestart
 
@@ -353,11 +347,7 @@ def _is_report(packet: AccountingRequest) -> bool:
 def _report(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
     """One statement, which is a transaction of its own."""
     packets = sorted(packets, key=lambda packet: packet.session_key.int)
-    columns: dict[str, Any] = {name: [getattr(packet, name) for packet in packets] for name in _REPORTED}
-    columns["octets_in"] = [packet.input_octets for packet in packets]
-    columns["octets_out"] = [packet.output_octets for packet in packets]
-    columns["is_stop"] = [packet.status_type == "Stop" for packet in packets]
-    return {row[0] for row in connection.execute(_REPORT, columns, binary=True)}
+    return {row[0] for row in connection.execute(_REPORT, _columns(packets, _REPORTED), binary=True)}
 
 
 def _store_others(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
@@ -369,10 +359,10 @@ def _store_others(connection: BoundedConnection, packets: Sequence[AccountingReq
     with connection.pipeline(), connection.transaction():
         if known:
             connection.execute(_HOLD_OFF_ARCHIVE)
-            connection.execute(_RESTORE, {"session_key": known})
+            connection.execute(_RESTORE, {"session_key": uuids(known)})
         if classless:
             connection.execute(_ROTATE, _beginnings(classless))
-        stored = connection.execute(_STORE, _columns(packets), binary=True)
+        stored = connection.execute(_STORE, _columns(packets, _WHOLE), binary=True)
     if started:
         _follow_up(connection, started)
     return {row[0] for row in stored}
@@ -383,8 +373,8 @@ def _follow_up(connection: BoundedConnection, started: Sequence[UUID]) -> None:
     two batches that did so while they hold what they stored could wait for each other.
     """
     with connection.pipeline(), connection.transaction():
-        connection.execute(_SUPERSEDE, {"session_key": started})
-        first_logins = connection.execute(_FIRST_LOGINS, {"session_key": started}, binary=True)
+        connection.execute(_SUPERSEDE, {"session_key": uuids(started)})
+        first_logins = connection.execute(_FIRST_LOGINS, {"session_key": uuids(started)}, binary=True)
     for row in first_logins:
         _first_login(connection, *row)
 
@@ -407,16 +397,18 @@ def _first_login(
         connection.execute(_BIND, {"id": subscription_id, "mac": mac})
 
 
-def _beginnings(packets: Sequence[AccountingRequest]) -> dict[str, Any]:
+def _beginnings(packets: Sequence[AccountingRequest]) -> dict[str, Array]:
     return {
-        "session_key": [packet.session_key for packet in packets],
-        "began_at": [packet.event_at - timedelta(seconds=packet.session_time_s) for packet in packets],
+        "session_key": uuids([packet.session_key for packet in packets]),
+        "began_at": timestamps([packet.event_at - timedelta(seconds=packet.session_time_s) for packet in packets]),
     }
 
 
-def _columns(packets: Sequence[AccountingRequest]) -> dict[str, Any]:
-    columns: dict[str, Any] = {name: [getattr(packet, name) for packet in packets] for name in _SAME_NAME}
-    columns["octets_in"] = [packet.input_octets for packet in packets]
-    columns["octets_out"] = [packet.output_octets for packet in packets]
-    columns["is_stop"] = [packet.status_type == "Stop" for packet in packets]
+def _columns(
+    packets: Sequence[AccountingRequest], attributes: Mapping[str, Callable[[Sequence[Any]], Array]]
+) -> dict[str, Array]:
+    columns = {name: packed([getattr(packet, name) for packet in packets]) for name, packed in attributes.items()}
+    columns["octets_in"] = int8s([packet.input_octets for packet in packets])
+    columns["octets_out"] = int8s([packet.output_octets for packet in packets])
+    columns["is_stop"] = bools([packet.status_type == "Stop" for packet in packets])
     return columns

@@ -8,10 +8,17 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.waiting import Ready, Wait
 
+from radius_module.arrays import Array, ArrayDumper
+
 T = TypeVar("T")
 
 # Only for Python's own signal handling, which has no part in a FreeRADIUS thread.
 _INTERVAL_S = 0.1
+
+
+def statement(text: str) -> str:
+    """`text` without its indentation: psycopg keeps what it made of a statement only up to 4,096 characters."""
+    return " ".join(text.split())
 
 
 class DatabaseAway(Exception):
@@ -22,6 +29,10 @@ class BoundedConnection(psycopg.Connection[Any]):
     """Gives up on the server once `deadline` (monotonic seconds) has passed. psycopg by itself waits without end."""
 
     deadline: float | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.adapters.register_dumper(Array, ArrayDumper)
 
     def wait(
         self, gen: Generator[Wait, Ready | int, T], interval: float = _INTERVAL_S, timeout: float | None = None

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import sleep
@@ -17,8 +18,10 @@ from typing import Any
 
 MAX_AGE = timedelta(hours=24)
 FLUSH_S = 0.1
-# A row that says the same is not written again within this time; its age only has to be right to the minute.
-REWRITE_AFTER = timedelta(minutes=10)
+# A row that says the same is not written again within this time, by which its age is then wrong.
+REWRITE_AFTER = timedelta(hours=1)
+# Python gives its lock away for each statement, and has to wait for it again behind the logins: so few statements.
+ROWS_PER_STATEMENT = 32
 # Who was not seen for so long is deleted; looked for now and then, while rows come in.
 KEPT = timedelta(days=7)
 PRUNE_EVERY = timedelta(hours=1)
@@ -33,6 +36,9 @@ CREATE TABLE IF NOT EXISTS last_known (
     row TEXT NOT NULL
 ) WITHOUT ROWID
 """
+
+_INSERT = "INSERT OR REPLACE INTO last_known VALUES (?, ?, ?)"
+_INSERT_MANY = _INSERT + ", (?, ?, ?)" * (ROWS_PER_STATEMENT - 1)
 
 Row = Sequence[Any]
 
@@ -157,6 +163,7 @@ class LastKnown:
 
     def _write(self, batch: dict[str, tuple[datetime, Row]]) -> None:
         rows = list(_encoded(batch))
+        whole = len(rows) - len(rows) % ROWS_PER_STATEMENT
         gone = [(name,) for name, (_at, row) in batch.items() if not row]
         newest = max(at for at, _row in batch.values())
         with self._lock:
@@ -164,7 +171,9 @@ class LastKnown:
             if self._database is None:
                 raise sqlite3.OperationalError("there is no file")
             self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR REPLACE INTO last_known VALUES (?, ?, ?)", rows)
+            for start in range(0, whole, ROWS_PER_STATEMENT):
+                self._database.execute(_INSERT_MANY, [*chain.from_iterable(rows[start : start + ROWS_PER_STATEMENT])])
+            self._database.executemany(_INSERT, rows[whole:])
             self._database.executemany("DELETE FROM last_known WHERE name = ?", gone)
             if newest - self._pruned_at >= PRUNE_EVERY:
                 self._prune(self._database, newest)

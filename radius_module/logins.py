@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from isp.entitlement import Account, OpenSession, PlanTerms
 from isp.quota import Used
 from isp.subscription import Status
+from radius_module.arrays import int8s, texts
 from radius_module.connection import BoundedConnection
 from radius_module.plans import Version
 
@@ -24,8 +25,8 @@ SELECT q.n, t.id, t.language, t.timezone,
        u.input_octets - u.validity_input_octets, u.output_octets - u.validity_output_octets,
        u.session_time_s - u.validity_session_time_s,
        days.used, open.sessions
-  FROM unnest(%(n)b::int4[], %(router_id)b::int8[], %(user_name)b::text[], %(mac)b::text[])
-       AS q (n, router_id, user_name, mac)
+  FROM unnest(%(router_id)b::int8[], %(user_name)b::text[], %(mac)b::text[]) WITH ORDINALITY
+       AS q (router_id, user_name, mac, n)
   JOIN router r ON r.id = q.router_id AND r.removed_at IS NULL
   JOIN tenant t ON t.id = r.tenant_id
   LEFT JOIN LATERAL (
@@ -41,11 +42,12 @@ SELECT q.n, t.id, t.language, t.timezone,
   LEFT JOIN plan p ON p.id = s.plan_id
   LEFT JOIN usage u ON u.subscription_id = s.id
   LEFT JOIN LATERAL (
-      SELECT array_agg(ARRAY[(d.day - date '2000-01-01')::int8, d.input_octets, d.output_octets, d.session_time_s])
+      SELECT array_agg(ARRAY[(d.day - date '0001-01-01' + 1)::int8, d.input_octets, d.output_octets, d.session_time_s])
              AS used
         FROM usage_day d
        WHERE p.limit_period <> 'validity' AND d.subscription_id = s.id
-         AND d.day > (now() AT TIME ZONE t.timezone)::date - 32
+         AND d.day > (now() AT TIME ZONE t.timezone)::date
+                     - CASE p.limit_period WHEN 'day' THEN 2 WHEN 'week' THEN 8 ELSE 32 END
   ) days ON true
   LEFT JOIN LATERAL (
       SELECT array_agg(ARRAY[o.session_key::text, upper(o.calling_station_id::text),
@@ -58,7 +60,6 @@ SELECT q.n, t.id, t.language, t.timezone,
 # Rows that were kept under other columns are not to be read as these.
 ROWS_VERSION = crc32(_SELECT.encode())
 
-_DAY_ZERO = date(2000, 1, 1)
 _PLAN_ID, _PLAN_VERSION = 13, 14
 _VOLATILE_COLUMNS = 5
 _STATUSES = {status.value: status for status in Status}
@@ -94,15 +95,14 @@ def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[R
     rows = connection.execute(
         _SELECT,
         {
-            "n": list(range(len(queries))),
-            "router_id": [query.router_id for query in queries],
-            "user_name": [query.user_name for query in queries],
-            "mac": [query.mac for query in queries],
+            "router_id": int8s([query.router_id for query in queries]),
+            "user_name": texts([query.user_name for query in queries]),
+            "mac": texts([query.mac for query in queries]),
         },
         binary=True,
     )
     for row in rows:
-        found[row[0]] = row[1:]
+        found[row[0] - 1] = row[1:]
     return found
 
 
@@ -162,7 +162,7 @@ def read(row: Row, plan: PlanTerms | None) -> Found:
         bound_mac,
         router_ids,
         Used(input_octets or 0, output_octets or 0, session_time_s or 0),
-        [(_DAY_ZERO + timedelta(days=day), Used(*counters)) for day, *counters in days] if days else [],
+        days or [],
         [_open_session(columns) for columns in sessions] if sessions else [],
     )
     return Found(tenant_id, language, account, bytes(password_sealed), by_device, plan_id)

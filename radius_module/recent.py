@@ -59,15 +59,17 @@ class RecentLogins:
         ]
 
     def _hold(self, subscription_id: int, calling_station_id: str, now: datetime) -> None:
-        held = _not_over(self._held.pop(subscription_id, {}), now)
+        held = self._held.pop(subscription_id, None)
         # A new dictionary: `beside` may be reading the old one.
-        self._held[subscription_id] = {**held, calling_station_id: now}
+        self._held[subscription_id] = (
+            {**_not_over(held, now), calling_station_id: now} if held else {calling_station_id: now}
+        )
         self._forget(now)
 
     def _forget(self, now: datetime) -> None:
         """The oldest, while they are over or too many: a step or two for each login that was added."""
         held = self._held
-        while len(held) > MAX_SUBSCRIPTIONS or not _not_over(held[next(iter(held))], now):
+        while len(held) > MAX_SUBSCRIPTIONS or now - max(next(iter(held.values())).values()) >= HELD:
             held.popitem(last=False)
 
 

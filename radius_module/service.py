@@ -4,7 +4,6 @@ hooks.py translates between this and the server; tests call it directly.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -239,12 +238,14 @@ class Service:
             return Decision(request, reason, found.language, None, detail)
         password = None if found.by_device else self._password(account.subscription_id, found.password_sealed)
         detail["plan_id"] = found.plan_id
-        return decision_on(request, self._with_recent_logins(account, now), password, found.language, detail, now)
+        self._add_recent_logins(account, now)
+        return decision_on(request, account, password, found.language, detail, now)
 
-    def _with_recent_logins(self, account: Account, now: datetime) -> Account:
+    def _add_recent_logins(self, account: Account, now: datetime) -> None:
         sessions = account.open_sessions
         recent = self._recent.beside(account.subscription_id, sessions, account.plan.interim_interval_s, now)
-        return replace(account, open_sessions=(*sessions, *recent)) if recent else account
+        if recent:
+            account.open_sessions = (*sessions, *recent)
 
     def _password(self, subscription_id: int, sealed: bytes) -> str:
         try:

@@ -122,6 +122,18 @@ def test_what_was_remembered_in_the_last_moment_is_written_at_the_end(
     assert started().recall(ADA, NOW) == (ROW, NOW)
 
 
+@pytest.mark.parametrize("rows", [1, 31, 32, 33, 64, 100])
+def test_a_batch_of_any_size_is_written_whole(started: Callable[[], LastKnown], path: Path, rows: int) -> None:
+    known = started()
+    for number in range(rows):
+        remember(known, f"subscriber {number:03}", [number])
+    until_written(known)
+    assert names_on_disk(path) == [f"subscriber {number:03}" for number in range(rows)]
+    assert [started().recall(f"subscriber {number:03}", NOW) for number in range(rows)] == [
+        ([number], NOW) for number in range(rows)
+    ]
+
+
 def test_the_file_is_for_its_owner_alone(started: Callable[[], LastKnown], path: Path) -> None:
     known = started()
     remember(known)
@@ -155,8 +167,8 @@ def test_a_row_is_believed_for_so_long(
 @pytest.mark.parametrize(
     ("later", "row", "seen_at"),
     [
-        pytest.param(9 * MINUTE, ROW, NOW, id="the same a while later is not written again"),
-        pytest.param(10 * MINUTE, ROW, NOW + 10 * MINUTE, id="the same much later is: it is younger"),
+        pytest.param(59 * MINUTE, ROW, NOW, id="the same a while later is not written again"),
+        pytest.param(60 * MINUTE, ROW, NOW + 60 * MINUTE, id="the same much later is: it is younger"),
         pytest.param(MINUTE, [*ROW, "new"], NOW + MINUTE, id="a change is written at once"),
     ],
 )

@@ -60,9 +60,9 @@ def test_a_week_begins_on_its_weekday_within_seven_days(today: date, reset_day: 
 
 def test_use_is_added_up_from_the_first_day_of_the_period() -> None:
     days = [
-        (date(2026, 11, 21), Used(1, 10, 100)),
-        (date(2026, 11, 23), Used(4, 40, 400)),
-        (date(2026, 11, 22), Used(2, 20, 200)),
+        (date(2026, 11, 21).toordinal(), 1, 10, 100),
+        (date(2026, 11, 23).toordinal(), 4, 40, 400),
+        (date(2026, 11, 22).toordinal(), 2, 20, 200),
     ]
     assert used_since(date(2026, 11, 22), days) == Used(6, 60, 600)
     assert used_since(date(2026, 11, 24), days) == Used()

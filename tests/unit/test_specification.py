@@ -83,7 +83,7 @@ def database_rows(what: str, now: datetime) -> tuple[list[Any], list[Any]]:
 def days(row: Row, today: date) -> list[list[int]] | None:
     used_by_day: Mapping[int, Used] = row.used_by_day or {}
     return [
-        [(today + offset * DAY - date(2000, 1, 1)).days, used.input_octets, used.output_octets, used.session_time_s]
+        [(today + offset * DAY).toordinal(), used.input_octets, used.output_octets, used.session_time_s]
         for offset, used in used_by_day.items()
     ] or None
 
