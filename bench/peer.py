@@ -9,6 +9,7 @@ from typing import Literal
 from bench.population import DATA_LIMIT_BYTES, PASSWORD, ROUTER_SECRET, Subscriber
 from bench.sql_tables import DATABASE, ROLE, ROLE_PASSWORD
 from bench.surroundings import Surroundings, running_kibali, running_peer
+from cli.instance import freeradius
 
 CONFIGURATIONS = Path(__file__).parent / "peers"
 
@@ -24,6 +25,8 @@ class Peer:
     """Connections to PostgreSQL of each `sql` module."""
     tuned: bool = False
     """Whether the schema is the hand-tuned one."""
+    asks: bool = False
+    """It asks Kibali's database, though it keeps nothing there."""
     same_policy: bool = False
     """It counts devices and octets as Kibali does, and refuses whom Kibali refuses."""
     fastest_per_s: int = 0
@@ -39,6 +42,7 @@ PEERS = {
     for peer in (
         Peer("static", "FreeRADIUS, static answers", "none", threads=2, fastest_per_s=85_000),
         Peer("python", "rlm_python3, no database", "none", threads=0, fastest_per_s=60_000),
+        Peer("python-batch", "rlm_python3, one question a batch", "none", threads=0, asks=True, fastest_per_s=30_000),
         Peer("sql-stock", "rlm_sql, stock", "sql", threads=6, pool=6, fastest_per_s=12_000),
         Peer("sql-tuned", "rlm_sql, tuned by hand", "sql", 6, 6, tuned=True, same_policy=True, fastest_per_s=12_000),
         Peer("kibali", "Kibali", "kibali", threads=0, same_policy=True, fastest_per_s=30_000),
@@ -54,8 +58,8 @@ def running(peer: Peer, around: Surroundings) -> Iterator[int]:
             yield pid
         return
     threads = peer.threads or around.settings.radius_instances
-    if peer.name == "python":
-        _write_instances(around.settings.run_dir / "peer", threads)
+    if peer.name.startswith("python"):
+        _write_instances(around.settings.run_dir / "peer", threads * freeradius.INSTANCES_PER_THREAD)
     variables = {
         "BENCH_SECRET": ROUTER_SECRET,
         "BENCH_PASSWORD": PASSWORD,
@@ -65,6 +69,7 @@ def running(peer: Peer, around: Surroundings) -> Iterator[int]:
             f"host={around.settings.run_dir} port={around.settings.postgres_port} dbname={DATABASE} user={ROLE}"
             f" password={ROLE_PASSWORD}"
         ),
+        "BENCH_KIBALI_DATABASE": around.settings.database_dsn("radius"),
         "BENCH_RATE_LIMIT": Subscriber(0).rate_limit,
         "BENCH_TOTAL_LIMIT": str(DATA_LIMIT_BYTES & 0xFFFF_FFFF),
         "BENCH_TOTAL_LIMIT_GIGAWORDS": str(DATA_LIMIT_BYTES >> 32),

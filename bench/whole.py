@@ -148,6 +148,8 @@ def ready(
         tables = SqlTables(around.settings, builder.size)
         tables.fill()
         tables.tune(each.tuned)
+    elif each.asks:
+        KibaliTables(around.settings, builder.size).fill()
     with peer.running(each, around) as pid:
         yield Running(each, around.settings, builder, pid, postgres_pid, tables, sessions, packets_at_most)
 
