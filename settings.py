@@ -8,6 +8,7 @@ be set to run `./kibali up`.
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
@@ -112,6 +113,38 @@ def _rising_seconds(value: str) -> Seconds:
     raise ValueError("whole seconds that rise, such as 20,60,120")
 
 
+class Addresses(tuple[ipaddress.IPv4Address, ...]):
+    """Shows itself as the setting is written."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+def _addresses(value: str) -> Addresses:
+    try:
+        return Addresses(ipaddress.IPv4Address(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("IPv4 addresses such as 198.51.100.7,198.51.100.8") from None
+
+
+def _private_network(value: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(value.strip())
+    except ValueError:
+        network = None
+    if network is None or not 8 <= network.prefixlen <= 29:
+        raise ValueError("an IPv4 network of /8 to /29 such as 10.254.0.0/16")
+    return network
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)?", value, re.ASCII):
+        raise ValueError("a name or an IPv4 address such as hub.example.net, without a port")
+    return value
+
+
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value and (urlsplit(value).scheme not in schemes or value.count("://") != 1):
@@ -176,6 +209,31 @@ class Settings:
         "1", _whole_number(0, 5), "Seconds a reject is held back, so that guessing passwords is slow."
     )
     radius_status_secret: Secret = _setting("", Secret, "Shared secret of the Status-Server listener.")
+
+    server_addresses: Addresses = _setting(
+        "",
+        _addresses,
+        "Addresses of this machine as routers see them: their RADIUS packets go to the first, their API is used and "
+        "CoA is sent from all. What bootstrap scripts are made with.",
+    )
+    tunnel_network: ipaddress.IPv4Network = _setting(
+        "10.254.0.0/16",
+        _private_network,
+        "Addresses of routers that dial out to us from behind carrier NAT; the first is our own. It must not be used "
+        "in the networks of the routers.",
+    )
+    tunnel_endpoint: str = _setting(
+        "",
+        _host,
+        "Name or address that those routers dial. None: the first of KIBALI_SERVER_ADDRESSES.",
+    )
+    wireguard_port: int = _setting("51820", _port, "UDP port that they dial with WireGuard.")
+    sstp_port: int = _setting("4443", _port, "TCP port that they dial with SSTP.")
+    sstp_certificate: str = _setting(
+        "",
+        _text,
+        "Certificate and key of the SSTP server, one PEM file on the hub. None: hub.pem beside its passwords.",
+    )
 
     database_url: str = _setting(
         "",

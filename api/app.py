@@ -67,6 +67,8 @@ ROUTES = [
     at("/api/v1/subscriptions/{id:id}/resume", POST=subscriptions.resume),
     at("/api/v1/routers", GET=routers.index, POST=routers.create),
     at("/api/v1/routers/{id:id}", GET=routers.read, PATCH=routers.change, DELETE=routers.remove),
+    at("/api/v1/routers/{id:id}/bootstrap.rsc", GET=routers.bootstrap),
+    at("/api/v1/routers/{id:id}/tunnel", GET=routers.tunnel, POST=routers.give_tunnel, DELETE=routers.take_tunnel),
     at("/api/v1/sessions", GET=sessions.index),
     at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
     at("/api/v1/why", GET=why.read),

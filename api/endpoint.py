@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -27,6 +27,7 @@ from api.rights import Right
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
 from api.services import Services, services_of
 from db.engine import use_tenant
+from db.router_bootstrap import Site
 from isp.encryption import Keyring
 
 Q = TypeVar("Q", bound=Query)
@@ -43,6 +44,7 @@ class Call:
     keyring: Keyring
     now: datetime
     public_url: str
+    site: Site
     redis: redis.Redis
 
     @property
@@ -63,9 +65,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`content` None answers without a body."""
+    """`content` None answers without a body, a text as text/plain."""
 
-    content: BaseModel | Mapping[str, Any] | None
+    content: BaseModel | Mapping[str, Any] | str | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,6 +78,8 @@ class Reply:
             # What was not set is left out: a secret that is said once.
             content = self.content.model_dump_json(exclude_unset=True)
             return Response(content, self.status, self.headers, media_type="application/json")
+        if isinstance(self.content, str):
+            return PlainTextResponse(self.content, self.status, self.headers)
         return JSONResponse(self.content, self.status, self.headers)
 
 
@@ -129,6 +133,7 @@ class Endpoint:
                     keyring=services.keyring,
                     now=services.clock(),
                     public_url=services.public_url,
+                    site=services.site,
                     redis=services.redis,
                 )
                 response = idempotency.answer_once(session, sent, services.keyring, call.now, lambda: handle(call))

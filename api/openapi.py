@@ -205,11 +205,11 @@ def _refusals(operation: Operation) -> list[int]:
         return [] if operation.method == "GET" else [404, 408, 413, 429, 503]
     statuses = [401, 403, 422, 429, 503]
     if operation.method != "GET":
-        statuses += [400, 409, 413, 415]
+        statuses += [400, 413, 415]
     if operation.shown is not None and operation.method != "GET":
         statuses.append(412)
     if operation.route.param_convertors or operation.method != "GET":
-        statuses.append(404)
+        statuses += [404, 409]
     return sorted(statuses)
 
 

@@ -1,12 +1,26 @@
 """/api/v1/routers"""
 
+from api.answers import Text
 from api.auth import READERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_query
 from api.schemas.base import Listed, given, values_of
-from api.schemas.router import RouterChange, RouterCreate, RouterCreated, RouterOut, RouterQuery, RouterTerms
-from db import router
+from api.schemas.router import (
+    BootstrapQuery,
+    RouterChange,
+    RouterCreate,
+    RouterCreated,
+    RouterOut,
+    RouterQuery,
+    RouterTerms,
+    TunnelCreate,
+    TunnelOut,
+    TunnelQuery,
+)
+from db import router, router_bootstrap, router_tunnel
+from db.refusal import NotFound
 from isp import credentials
+from isp.router_script import Major
 
 
 @with_query(READERS, RouterQuery, {200: Listed[RouterOut]})
@@ -21,7 +35,15 @@ def create(call: Call, body: RouterCreate) -> Reply:
     """Makes a router. A RADIUS secret that was made up is in this answer and in no other."""
     values = dict(values_of(body))
     secret = values.pop("radius_secret") or credentials.new_radius_secret()
-    created = router.create(call.session, call.tenant_id, values, radius_secret=secret, keyring=call.keyring)
+    created = router_bootstrap.create_router(
+        call.session,
+        call.tenant_id,
+        values,
+        tunnel=values.pop("tunnel"),
+        radius_secret=secret,
+        site=call.site,
+        keyring=call.keyring,
+    )
     made_up = {"radius_secret": secret} if body.radius_secret is None else {}
     return Reply(
         RouterCreated.beside(RouterOut.of(created), **made_up), 201, {"Location": f"/api/v1/routers/{created.id}"}
@@ -48,3 +70,37 @@ def remove(call: Call) -> Reply:
     """Removes a router. The record stays; its address is free for another."""
     router.remove(call.session, call.id, call.now)
     return NO_CONTENT
+
+
+@with_query(WRITERS, BootstrapQuery, {200: Text("text/plain")})
+def bootstrap(call: Call, query: BootstrapQuery) -> Reply:
+    """Writes the script that lets Kibali into the router: pasted once or many times. It holds secrets."""
+    major: Major = 6 if query.variant == "v6" else 7
+    if query.remove:
+        content = router_bootstrap.removal(call.session, call.id, major)
+    else:
+        content = router_bootstrap.script(call.session, call.id, major, call.site, call.keyring)
+    return Reply(content, headers={"Cache-Control": "no-store"})
+
+
+@endpoint(READERS, {200: TunnelOut})
+def tunnel(call: Call) -> Reply:
+    """Shows the tunnel of a router behind carrier NAT."""
+    router.by_id(call.session, call.id)
+    found = router_tunnel.of(call.session, call.id)
+    if found is None:
+        raise NotFound("tunnel")
+    return Reply(TunnelOut.of(found))
+
+
+@with_body(WRITERS, TunnelCreate, {200: TunnelOut})
+def give_tunnel(call: Call, body: TunnelCreate) -> Reply:
+    """Gives a router behind carrier NAT a tunnel; its address is from now on the router's `nas_address`."""
+    made = router_bootstrap.give_tunnel(call.session, call.id, body.kind, call.site, call.keyring)
+    return Reply(TunnelOut.of(made))
+
+
+@with_query(WRITERS, TunnelQuery, {200: RouterOut})
+def take_tunnel(call: Call, query: TunnelQuery) -> Reply:
+    """Takes the tunnel away: the router is reached at `nas_address`."""
+    return Reply(RouterOut.of(router_bootstrap.take_tunnel(call.session, call.id, query.nas_address)))

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from api.unknown_tokens import UnknownTokens
 from db import prepare
 from db.engine import make_engine, session_factory
+from db.router_bootstrap import Site
 from isp.encryption import Keyring
 from settings import Networks, Settings
 from tasks.nudge import Nudger, nudge_after_commit
@@ -35,6 +36,7 @@ class Services:
     schema_revision: str
     """What the database must be at."""
     public_url: str
+    site: Site
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
     clock: Callable[[], datetime]
@@ -63,6 +65,7 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         keyring=keyring,
         schema_revision=prepare.newest_revision(),
         public_url=settings.public_url,
+        site=Site.of(settings),
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
         clock=lambda: datetime.now(UTC),

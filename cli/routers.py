@@ -11,8 +11,11 @@ from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
+from cli.router_tunnels import tunnel
 from db import router as routers
+from db import router_bootstrap
 from isp import credentials
+from isp.router_script import Major
 from settings import Settings
 
 COLUMNS = ("id", "name", "nas_address", "status", "require_message_authenticator", "coa_port")
@@ -34,7 +37,15 @@ def add(settings: Settings, /, tenant_slug: str | None, as_json: bool, **options
     values = dict(values_of(body))
     secret = values.pop("radius_secret") or credentials.new_radius_secret()
     with at_tenant(settings, tenant_slug) as desk:
-        created = routers.create(desk.session, desk.tenant.id, values, radius_secret=secret, keyring=desk.keyring)
+        created = router_bootstrap.create_router(
+            desk.session,
+            desk.tenant.id,
+            values,
+            tunnel=values.pop("tunnel"),
+            radius_secret=secret,
+            site=router_bootstrap.Site.of(settings),
+            keyring=desk.keyring,
+        )
         record = RouterOut.of(created).model_dump(mode="json")
     if body.radius_secret is None:
         record["radius_secret"] = secret
@@ -98,3 +109,24 @@ def remove(settings: Settings, router_id: int, tenant_slug: str | None) -> None:
     with at_tenant(settings, tenant_slug) as desk:
         routers.remove(desk.session, router_id, desk.now)
     click.echo(f"router {router_id} is removed")
+
+
+@router.command()
+@click.argument("router_id", metavar="ID", type=ID)
+@tenant_option
+@click.option("--variant", type=click.Choice(["v6", "v7"]), default="v7", show_default=True, help="Of RouterOS.")
+@click.option("--remove", is_flag=True, help="The script that takes away what the other did.")
+@pass_settings
+def bootstrap(settings: Settings, router_id: int, tenant_slug: str | None, variant: str, remove: bool) -> None:
+    """Prints the script that lets Kibali in, to be pasted into the router's terminal. It holds secrets."""
+    major: Major = 6 if variant == "v6" else 7
+    with at_tenant(settings, tenant_slug) as desk:
+        if remove:
+            text = router_bootstrap.removal(desk.session, router_id, major)
+        else:
+            site = router_bootstrap.Site.of(settings)
+            text = router_bootstrap.script(desk.session, router_id, major, site, desk.keyring)
+    click.echo(text, nl=False)
+
+
+router.add_command(tunnel)

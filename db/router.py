@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Index, Integer, UniqueConstraint, func, select, text
+from sqlalchemy import Boolean, CheckConstraint, Index, Integer, UniqueConstraint, delete, func, select, text
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -12,6 +12,7 @@ from db.base import Base, CreatedAt, Id, Sealed, String, TenantId, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
 from db.router_state import RouterState
+from db.router_tunnel import RouterTunnel
 from isp import credentials
 from isp.encryption import Keyring
 
@@ -125,6 +126,14 @@ def by_id(session: Session, router_id: int) -> Router:
     return _found(session.get(Router, router_id))
 
 
+def in_service(session: Session, router_id: int) -> Router:
+    """To be changed: its row is locked. Raises NotFound, and Conflict if it was removed."""
+    router = _found(session.get(Router, router_id, with_for_update=True, populate_existing=True))
+    if router.removed_at is not None:
+        raise Conflict("This router was removed.", code="removed")
+    return router
+
+
 def page(session: Session, request: PageRequest, *, status: str | None = None, removed: bool = False) -> Page[Router]:
     statement = select(Router).where(Router.removed_at.is_not(None) if removed else Router.removed_at.is_(None))
     if status:
@@ -142,9 +151,9 @@ def change(
     now: datetime,
 ) -> Router:
     """The router with `values` set, and its secret if one is given. Raises NotFound, and Conflict if removed."""
-    router = _found(session.get(Router, router_id, with_for_update=True))
-    if router.removed_at is not None:
-        raise Conflict("This router was removed.", code="removed")
+    router = in_service(session, router_id)
+    if "nas_address" in values and session.get(RouterTunnel, router_id) is not None:
+        raise Conflict("It is reached through a tunnel: remove that first.", code="tunnel", field="nas_address")
     for name, value in values.items():
         setattr(router, name, value)
     if radius_secret is not None:
@@ -159,6 +168,7 @@ def remove(session: Session, router_id: int, now: datetime) -> None:
     router = _found(session.get(Router, router_id, with_for_update=True))
     if router.removed_at is None:
         router.removed_at = router.updated_at = now
+        session.execute(delete(RouterTunnel).where(RouterTunnel.router_id == router_id))
     session.flush()
 
 

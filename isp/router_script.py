@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from isp.router_language import NO, YES, Keyword, block, ensure, find, quoted, unless_there, values
+from isp.router_tunnel import INTERFACE, KINDS, MENUS, Kind, Tunnel
 
 Major = Literal[6, 7]
 
@@ -41,6 +42,10 @@ class Bootstrap:
     authentication_port: int = 1812
     accounting_port: int = 1813
     coa_port: int = 3799
+    api_port: int = 8728
+    api_ssl_port: int = 8729
+    tunnel: Tunnel | None = None
+    """None: it is reached without one."""
 
 
 def bootstrap_script(bootstrap: Bootstrap, major: Major) -> str:
@@ -50,9 +55,10 @@ def bootstrap_script(bootstrap: Bootstrap, major: Major) -> str:
         [
             *_only_for(major),
             *_identity(bootstrap),
+            *_tunnel(bootstrap.tunnel, major),
             *_user(bootstrap),
             *_certificate(),
-            *_services(bootstrap.server_addresses),
+            *_services(bootstrap),
             *_firewall(bootstrap),
             *_radius(bootstrap),
             f':put ("Kibali: ready. Certificate " . [/certificate get {find(name=CERTIFICATE)} fingerprint])',
@@ -60,8 +66,11 @@ def bootstrap_script(bootstrap: Bootstrap, major: Major) -> str:
     )
 
 
-def removal_script(username: str, major: Major) -> str:
-    """Takes away all that `bootstrap_script` made. The identity stays, and so does CoA, which nobody can use then."""
+def removal_script(username: str, major: Major, tunnel: Kind | None = None) -> str:
+    """Takes away all that `bootstrap_script` made. The identity stays, and so does CoA, which nobody can use then.
+
+    `tunnel`: the kind it has, which is removed last; who removes it through the tunnel is cut off there.
+    """
     ours = f"[find where comment~{quoted('^' + COMMENT)}]"
     return block(
         f"Kibali: removes what prepared this router (RouterOS {major}).",
@@ -75,6 +84,7 @@ def removal_script(username: str, major: Major) -> str:
             f"/certificate remove {find(name=CERTIFICATE)}",
             f"/user remove {find(name=username)}",
             f"/user group remove {find(name=username)}",
+            *_no_tunnel(() if tunnel is None else (tunnel,)),
             ':put "Kibali: removed."',
         ],
     )
@@ -87,6 +97,39 @@ def _only_for(major: Major) -> list[str]:
 
 def _identity(bootstrap: Bootstrap) -> list[str]:
     return [] if bootstrap.identity is None else [f"/system identity set name={quoted(bootstrap.identity)}"]
+
+
+def _tunnel(tunnel: Tunnel | None, major: Major) -> list[str]:
+    if tunnel is None:
+        return []
+    if tunnel.kind == "wireguard" and major < 7:
+        raise ValueError("RouterOS 6 has no WireGuard")
+    others = [kind for kind in KINDS if kind != tunnel.kind and (kind != "wireguard" or major >= 7)]
+    comment = f"{COMMENT}tunnel"
+    statements = [
+        *_no_tunnel(others),
+        ensure(tunnel.menu, {"name": INTERFACE}, {**tunnel.interface(), "comment": comment}),
+    ]
+    if tunnel.kind == "wireguard":
+        # PPP brings the addresses of both ends by itself.
+        address = {"network": Keyword(tunnel.hub_address), "interface": INTERFACE, "disabled": NO}
+        own = {"address": Keyword(f"{tunnel.address}/32"), **address}
+        statements += [
+            ensure("/interface wireguard peers", {"comment": comment}, tunnel.peer()),
+            ensure("/ip address", {"comment": comment}, own),
+        ]
+    return statements
+
+
+def _no_tunnel(kinds: Iterable[Kind]) -> list[str]:
+    """Without those of `kinds` that are ours."""
+    ours = f"[find where comment={quoted(f'{COMMENT}tunnel')}]"
+    statements = []
+    for kind in kinds:
+        if kind == "wireguard":
+            statements += [f"/ip address remove {ours}", f"/interface wireguard peers remove {ours}"]
+        statements.append(f"{MENUS[kind]} remove {ours}")
+    return statements
 
 
 def _user(bootstrap: Bootstrap) -> list[str]:
@@ -118,12 +161,12 @@ def _certificate() -> list[str]:
     ]
 
 
-def _services(addresses: Iterable[IPv4Address]) -> list[str]:
+def _services(bootstrap: Bootstrap) -> list[str]:
     # By name, not by find: from 7.20 the menu also lists the connections of each service under its name.
-    limited = values({"disabled": NO, "address": _networks(addresses)})
+    limited = values({"disabled": NO, "address": _networks(bootstrap.server_addresses)})
     return [
-        f"/ip service set api-ssl certificate={quoted(CERTIFICATE)} {limited}",
-        f"/ip service set api {limited}",
+        f"/ip service set api-ssl port={bootstrap.api_ssl_port} certificate={quoted(CERTIFICATE)} {limited}",
+        f"/ip service set api port={bootstrap.api_port} {limited}",
     ]
 
 
@@ -133,7 +176,7 @@ def _firewall(bootstrap: Bootstrap) -> list[str]:
     ours = f"comment~{quoted(f'^{COMMENT}server ')}"
     gone = " and ".join([ours, *(f"comment!={quoted(comment)}" for comment in servers)])
     rules = {
-        "API": {"protocol": Keyword("tcp"), "dst-port": Keyword("8728,8729")},
+        "API": {"protocol": Keyword("tcp"), "dst-port": Keyword(f"{bootstrap.api_port},{bootstrap.api_ssl_port}")},
         "CoA": {"protocol": Keyword("udp"), "dst-port": Keyword(bootstrap.coa_port)},
     }
     return [

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import Input, ListQuery, Output, partial
+from api.schemas.base import Input, ListQuery, Output, Query, partial
 from api.schemas.fields import (
     CertificateSha256,
     Moment,
@@ -38,9 +38,18 @@ class RouterTerms(Input):
     )
 
 
-class RouterCreate(RouterTerms):
-    """`nas_address` is where its RADIUS packets come from; left out, `radius_secret` is made up."""
+TunnelKind = Literal["wireguard", "sstp", "l2tp"]
 
+
+class RouterCreate(RouterTerms):
+    """`nas_address` is where its RADIUS packets come from; left out, `radius_secret` is made up.
+
+    A router behind carrier NAT is given a `tunnel` instead of an address: `wireguard` for RouterOS 7, `sstp` or `l2tp`
+    for 6.
+    """
+
+    nas_address: NasAddress | None = None  # type: ignore[assignment]
+    tunnel: TunnelKind | None = None
     radius_secret: RadiusSecret | None = None
 
 
@@ -87,6 +96,31 @@ class RouterCreated(RouterOut):
     """`radius_secret` is there if it was made up."""
 
     radius_secret: str = ""
+
+
+class BootstrapQuery(Query):
+    """Of which RouterOS, 6 or 7; `remove`: the script that takes away what the other did."""
+
+    variant: Literal["v6", "v7"] = "v7"
+    remove: bool = False
+
+
+class TunnelCreate(Input):
+    kind: TunnelKind
+
+
+class TunnelQuery(Query):
+    """Where its RADIUS packets come from without the tunnel."""
+
+    nas_address: NasAddress
+
+
+class TunnelOut(Output):
+    """How a router behind carrier NAT reaches us. Paste its bootstrap script again after a change."""
+
+    kind: str
+    address: StoredAddress
+    created_at: Moment
 
 
 class RouterQuery(ListQuery):

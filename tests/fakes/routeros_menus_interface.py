@@ -1,9 +1,49 @@
 """Interfaces, and what runs on them."""
 
 from tests.fakes.routeros_menu import COMMENT, ITEM, LIST, PLAIN_LIST, UNSET, V7, Menu
-from tests.fakes.routeros_values import choice, choices, duration, flag, named, number, required, shown, text
+from tests.fakes.routeros_values import (
+    Property,
+    choice,
+    choices,
+    duration,
+    flag,
+    named,
+    number,
+    required,
+    shown,
+    text,
+)
 
 _TRAFFIC = {name: shown("0") for name in ("rx-byte", "tx-byte", "rx-packet", "tx-packet")}
+
+_METHODS = ("pap", "chap", "mschap1", "mschap2")
+
+
+def _dialled(kind: str, own: dict[str, Property]) -> Menu:
+    """A client of PPP, which is an interface."""
+    return Menu(
+        {
+            **ITEM,
+            "name": text(),
+            "connect-to": required(text()),
+            "user": required(text()),
+            "password": text("", secret=True),
+            "profile": named("/ppp/profile", default="default-encryption"),
+            "keepalive-timeout": text("60"),
+            "add-default-route": flag(),
+            "dial-on-demand": flag(),
+            "running": flag("true", read_only=True),
+            **own,
+        },
+        LIST,
+        part_of="/interface",
+        type=kind,
+        prefix=kind,
+        unique=("name",),
+        duplicate="failure: already have interface with such name",
+        package="ppp",
+    )
+
 
 INTERFACE: dict[str, Menu] = {
     "/interface": Menu(
@@ -146,6 +186,10 @@ INTERFACE: dict[str, Menu] = {
         },
         LIST,
         since=V7,
+    ),
+    "/interface/l2tp-client": _dialled("l2tp-out", {"allow": choices(*_METHODS, default="pap,chap,mschap1,mschap2")}),
+    "/interface/sstp-client": _dialled(
+        "sstp-out", {"authentication": choices(*_METHODS, default="pap,chap,mschap1,mschap2")}
     ),
     "/interface/pppoe-server/server": Menu(
         {

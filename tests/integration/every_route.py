@@ -124,6 +124,10 @@ def router_body(shop: Shop) -> dict[str, Any]:
     return {"name": name(), "nas_address": f"10.{shop.operator.tenant_id % 200}.{number // 250}.{number % 250 + 1}"}
 
 
+def tunnelled(shop: Shop) -> int:
+    return int(shop.made("/routers", name=name(), tunnel="sstp")["id"])
+
+
 def suspended(shop: Shop) -> int:
     made = subscription(shop)
     assert shop.post(f"/subscriptions/{made}/suspend").status_code == 200
@@ -158,6 +162,12 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /routers": lambda shop: Sample("/routers", router_body(shop)),
     "GET /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),
     "PATCH /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}", {"name": name()}),
+    "GET /routers/{id}/bootstrap.rsc": lambda shop: Sample(f"/routers/{shop.router()['id']}/bootstrap.rsc"),
+    "GET /routers/{id}/tunnel": lambda shop: Sample(f"/routers/{tunnelled(shop)}/tunnel"),
+    "POST /routers/{id}/tunnel": lambda shop: Sample(f"/routers/{shop.router()['id']}/tunnel", {"kind": "l2tp"}),
+    "DELETE /routers/{id}/tunnel": lambda shop: Sample(
+        f"/routers/{tunnelled(shop)}/tunnel?nas_address={router_body(shop)['nas_address']}"
+    ),
     "DELETE /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),
     "GET /sessions": lambda shop: Sample("/sessions"),
     "GET /sessions/{session_key}": lambda shop: Sample(f"/sessions/{session(shop)}"),

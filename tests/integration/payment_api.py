@@ -109,6 +109,7 @@ def shared_shop(
     environ: Mapping[str, str], postgres: Settings, redis: Settings, template: str, directory: Path
 ) -> Iterator[Shop]:
     """For all tests of a module together."""
+    environ = {**environ, "KIBALI_SERVER_ADDRESSES": "198.51.100.7"}
     with shared_settings(environ, postgres, redis, template, directory) as settings, shop_of(settings) as shop:
         yield shop
 

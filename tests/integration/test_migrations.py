@@ -190,6 +190,7 @@ IDEMPOTENCY_KEY = {
     "request_digest": b"x",
     "created_at": "2026-01-01T00:00Z",
 }
+TUNNEL = {"tenant_id": 1, "router_id": 2, "kind": "sstp", "address": "10.254.0.2", "secret_sealed": b"x"}
 BURST = {
     "burst_upload_kbps": 4000,
     "burst_download_kbps": 16000,
@@ -219,6 +220,8 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "voucher_batch": VOUCHER_BATCH,
     "voucher": VOUCHER,
     "idempotency_key": IDEMPOTENCY_KEY,
+    "router_tunnel": {**TUNNEL, "router_id": 1},
+    "tunnel_hub": {"id": 1, "public_key": "x", "private_key_sealed": b"x"},
 }
 
 # The constraint, and a row that is good but for it.
@@ -316,6 +319,12 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("router_api_plain_check", "router", {"api_plain": "maybe"}),
     ("router_api_certificates_check", "router", {"api_certificate_sha256": "AB" * 32}),
     ("router_api_certificates_check", "router", {"api_certificate_offered_sha256": "ab"}),
+    ("router_tunnel_kind_check", "router_tunnel", {"kind": "pptp"}),
+    ("router_tunnel_address_check", "router_tunnel", {"address": "10.254.0.0/24"}),
+    ("router_tunnel_address_check", "router_tunnel", {"address": "2001:db8::1"}),
+    ("router_tunnel_address_key", "router_tunnel", {"address": "10.254.0.9"}),
+    ("router_tunnel_tenant_id_router_id_fkey", "router_tunnel", {"tenant_id": 2, "address": "10.254.0.3"}),
+    ("tunnel_hub_one_check", "tunnel_hub", {"id": 2}),
     ("subscription_service_check", "subscription", {"service": "any"}),
     ("subscription_username_check", "subscription", {"username": ""}),
     ("subscription_username_check", "subscription", {"username": "a\tb"}),
@@ -436,6 +445,7 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "subscriber", {**SUBSCRIBER, "tenant_id": 2})
         insert(connection, "router", {**ROUTER, "name": "first", "nas_address": "198.51.100.1"})
         insert(connection, "router", {**ROUTER, "tenant_id": 2, "nas_address": "198.51.100.2"})
+        insert(connection, "router_tunnel", {**TUNNEL, "tenant_id": 2, "address": "10.254.0.9"})
         first = {"username": "first", "framed_ip_address": "10.0.0.1", "delegated_ipv6_prefix": "2001:db8::/56"}
         insert(connection, "subscription", {**SUBSCRIPTION, **first})
         insert(connection, "device", {"tenant_id": 1, "mac": "02:00:00:00:00:01", "subscription_id": 1})

@@ -25,6 +25,7 @@ TABLES = (
     "device",
     "router",
     "router_state",
+    "router_tunnel",
     "session",
     "session_history",
     "usage",
@@ -102,6 +103,11 @@ def furnish(client: Client) -> Mapping[str, Any]:
             "INSERT INTO job (tenant_id, queue, task, max_attempts) VALUES (%s, 'default', 'x', 1)", (tenant_id,)
         )
         connection.execute("INSERT INTO event (tenant_id, type) VALUES (%s, 'x')", (tenant_id,))
+        connection.execute(
+            "INSERT INTO router_tunnel (tenant_id, router_id, kind, address, secret_sealed)"
+            " VALUES (%s, %s, 'sstp', '10.254.0.2', 'x')",
+            (tenant_id, router["id"]),
+        )
         furnish_with_money(connection, tenant_id, subscriber["id"], subscription)
     return {
         "plans": subscription["plan_id"],
@@ -174,6 +180,7 @@ def as_api(settings: Settings, tenant_id: int | None) -> psycopg.Connection[Any]
         ("GET", "/routers/{routers}"),
         ("PATCH", "/routers/{routers}"),
         ("DELETE", "/routers/{routers}"),
+        ("GET", "/routers/{routers}/tunnel"),
         ("GET", "/sessions/{sessions}"),
     ],
 )
@@ -326,6 +333,8 @@ def test_a_token_made_in_one_tenant_for_anothers_admin_is_good_for_nothing(neigh
         "SELECT token_hash FROM api_token",
         "SELECT api_password_sealed FROM router",
         "SELECT * FROM router_state",
+        "SELECT secret_sealed FROM router_tunnel",
+        "SELECT private_key_sealed FROM tunnel_hub",
     ],
 )
 def test_the_radius_role_reads_nothing_it_need_not(neighbours: Neighbours, statement: str) -> None:

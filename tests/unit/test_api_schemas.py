@@ -241,6 +241,7 @@ def test_a_list_offers_every_order_both_ways(query: type[BaseModel], sorts: dict
 INTERNAL = {
     *("session", "session_history", "usage", "usage_day", "auth_log", "event", "job", "api_token"),
     *("ledger_posting", "ledger_entry", "wallet", "renewal", "webhook_inbox", "idempotency_key"),
+    *("router_tunnel", "tunnel_hub"),
 }
 # The same of single constraints, in tables that callers write in part.
 INTERNAL_CONSTRAINTS = {

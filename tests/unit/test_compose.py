@@ -170,6 +170,23 @@ def test_who_asks_for_money_knows_where_callbacks_go(service: str, env_file: dic
 
 
 @pytest.mark.parametrize("service", OURS)
+def test_who_writes_bootstrap_scripts_knows_where_we_are(
+    service: str, env_file: dict[str, str], tmp_path: Path
+) -> None:
+    site = {
+        "KIBALI_SERVER_ADDRESSES": "198.51.100.7",
+        "KIBALI_TUNNEL_NETWORK": "10.9.0.0/24",
+        "KIBALI_TUNNEL_ENDPOINT": "hub.example.net",
+        "KIBALI_WIREGUARD_PORT": "1",
+        "KIBALI_SSTP_PORT": "2",
+        "KIBALI_SSTP_CERTIFICATE": "hub.pem",
+    }
+    loaded = settings(service, {**env_file, **site}, tmp_path).environment()
+    given = {name: loaded[name] for name in site}
+    assert (given == site) == (service in ("api", "cli"))
+
+
+@pytest.mark.parametrize("service", OURS)
 def test_no_service_starts_stores_of_its_own(service: str, env_file: dict[str, str], tmp_path: Path) -> None:
     loaded = settings(service, env_file, tmp_path)
     assert not loaded.owns_postgres
