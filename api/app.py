@@ -65,6 +65,8 @@ ROUTES = [
     ),
     at("/api/v1/subscriptions/{id:id}/suspend", POST=subscriptions.suspend),
     at("/api/v1/subscriptions/{id:id}/resume", POST=subscriptions.resume),
+    at("/api/v1/subscriptions/{id:id}/renew", POST=subscriptions.renew),
+    at("/api/v1/subscriptions/{id:id}/change-plan", POST=subscriptions.change_plan),
     at("/api/v1/routers", GET=routers.index, POST=routers.create),
     at("/api/v1/routers/{id:id}", GET=routers.read, PATCH=routers.change, DELETE=routers.remove),
     at("/api/v1/routers/{id:id}/bootstrap.rsc", GET=routers.bootstrap),

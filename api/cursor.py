@@ -26,7 +26,7 @@ def page_request(query: ListQuery, sorts: Mapping[str, Sort], id_type: type = in
     """What page a query asks for. Raises Invalid for a cursor that is damaged or belongs to another order."""
     after = decode(query.cursor, query.sort, sorts, id_type) if query.cursor is not None else None
     name = query.sort.removeprefix("-")
-    return PageRequest(name, descending=query.sort != name, after=after, limit=query.limit)
+    return PageRequest(name, descending=query.sort != name, after=after, limit=query.limit, count=query.count)
 
 
 def listing(query: ListQuery, page: Page[T], out: Callable[[T], BaseModel]) -> Reply:
@@ -36,7 +36,10 @@ def listing(query: ListQuery, page: Page[T], out: Callable[[T], BaseModel]) -> R
 
 def listed(query: ListQuery, page: Page[T], out: Callable[[T], Out]) -> Listed[Out]:
     cursor = encode(query.sort, page.next) if page.next else None
-    return Listed.model_construct(items=[out(item) for item in page.items], next=cursor)
+    items = [out(item) for item in page.items]
+    if page.count is None:
+        return Listed.model_construct(items=items, next=cursor)
+    return Listed.model_construct(items=items, next=cursor, count=page.count)
 
 
 def encode(sort: str, position: Position) -> str:

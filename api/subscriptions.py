@@ -1,10 +1,14 @@
 """/api/v1/subscriptions"""
 
-from api.auth import CASHIERS, WRITERS
+from api import jobs
+from api.auth import CASHIERS, TELLERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_query
 from api.schemas.base import Listed, given, values_of
+from api.schemas.job import JobAccepted
 from api.schemas.subscription import (
+    ChangePlan,
+    Renew,
     SubscriptionChange,
     SubscriptionCreate,
     SubscriptionCreated,
@@ -15,6 +19,7 @@ from api.schemas.subscription import (
 from db import subscription_life, subscription_list
 from db.subscription_life import NewSubscription
 from db.subscription_list import Filters
+from tasks.renewals import ask_for_renewal
 
 
 @with_query(CASHIERS, SubscriptionQuery, {200: Listed[SubscriptionOut]})
@@ -67,6 +72,23 @@ def suspend(call: Call) -> Reply:
 def resume(call: Call) -> Reply:
     """Lifts a suspension."""
     subscription_life.resume(call.session, call.id, call.now)
+    return Reply(_shown(call, call.id))
+
+
+@with_body(TELLERS, Renew, {202: JobAccepted})
+def renew(call: Call, body: Renew) -> Reply:
+    """Buys one more validity from the subscriber's wallet, before the old one ends or after. The job does it.
+
+    While a renewal of the subscription is on its way, the same one is answered with its job, another with 409.
+    """
+    job = ask_for_renewal(call.session, call.tenant_id, call.id, body.plan_id)
+    return jobs.accepted(job)
+
+
+@with_body(WRITERS, ChangePlan, {200: SubscriptionOut})
+def change_plan(call: Call, body: ChangePlan) -> Reply:
+    """Moves a subscription to another plan. It keeps the expiry that was paid for, and costs nothing."""
+    subscription_life.change(call.session, call.id, {"plan_id": body.plan_id}, call.keyring, call.now)
     return Reply(_shown(call, call.id))
 
 

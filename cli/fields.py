@@ -27,7 +27,7 @@ def model_options(model: type[BaseModel], *, without: tuple[str, ...] = ()) -> C
 
     def add(command: F) -> F:
         for name, field in reversed(model.model_fields.items()):
-            if name not in without:
+            if name not in without and not field.exclude:
                 command = _option(name, field)(command)
         return command
 

@@ -8,7 +8,15 @@ import click
 from sqlalchemy.orm import Session
 
 from api.schemas.base import given, values_of
-from api.schemas.subscription import SubscriptionChange, SubscriptionCreate, SubscriptionOut, SubscriptionQuery
+from api.schemas.job import JobOut
+from api.schemas.subscription import (
+    ChangePlan,
+    Renew,
+    SubscriptionChange,
+    SubscriptionCreate,
+    SubscriptionOut,
+    SubscriptionQuery,
+)
 from cli.desk import Desk, at_tenant, tenant_option
 from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
@@ -19,6 +27,7 @@ from db.subscription import Subscription
 from db.subscription_life import NewSubscription
 from db.subscription_list import Filters
 from settings import Settings
+from tasks.renewals import ask_for_renewal
 
 COLUMNS = ("id", "username", "service", "state", "expires_at", "subscriber_id", "plan_id")
 
@@ -120,6 +129,38 @@ def suspend(settings: Settings, subscription_id: int, tenant_slug: str | None, a
 def resume(settings: Settings, subscription_id: int, tenant_slug: str | None, as_json: bool) -> None:
     """Lifts a suspension."""
     _switch(settings, subscription_life.resume, subscription_id, tenant_slug, as_json)
+
+
+@subscription.command()
+@click.argument("subscription_id", metavar="ID", type=ID)
+@tenant_option
+@model_options(Renew)
+@json_option
+@pass_settings
+def renew(settings: Settings, /, subscription_id: int, tenant_slug: str | None, as_json: bool, **options: Any) -> None:
+    """Buys one more validity from the subscriber's wallet, as a job. Another plan begins at once."""
+    body = read_options(Renew, options)
+    with at_tenant(settings, tenant_slug) as desk:
+        job = ask_for_renewal(desk.session, desk.tenant.id, subscription_id, body.plan_id)
+        record = JobOut.of(job).model_dump(mode="json")
+    print_record(record, as_json=as_json)
+
+
+@subscription.command()
+@click.argument("subscription_id", metavar="ID", type=ID)
+@tenant_option
+@model_options(ChangePlan)
+@json_option
+@pass_settings
+def change_plan(
+    settings: Settings, /, subscription_id: int, tenant_slug: str | None, as_json: bool, **options: Any
+) -> None:
+    """Moves it to another plan. It keeps the expiry that was paid for, and costs nothing."""
+    body = read_options(ChangePlan, options)
+    with at_tenant(settings, tenant_slug) as desk:
+        subscription_life.change(desk.session, subscription_id, {"plan_id": body.plan_id}, desk.keyring, desk.now)
+        changed = _shown(desk, subscription_id)
+    print_record(changed, as_json=as_json)
 
 
 def _switch(

@@ -1,16 +1,18 @@
 """Lists page by page: each page begins behind the last row of the one before, however many rows there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, literal_column, tuple_
+from sqlalchemy import ColumnElement, Row, Select, func, literal, literal_column, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 T = TypeVar("T")
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 MAX_LIMIT = 200
+MAX_COUNT = 10_000
+"""Counting more rows than people look at takes longer than they wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class PageRequest:
     descending: bool = False
     after: Position | None = None
     limit: int = 50
+    count: bool = False
+    """Whether to say how many rows there are on all pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Page(Generic[T]):
 
     items: list[T]
     next: Position | None
+    count: int | None = None
+    """Rows on all pages, if it was asked; MAX_COUNT for that many or more."""
 
 
 def one_page(
@@ -60,11 +66,24 @@ def one_page(
     item: Callable[[Row[Any]], T],
 ) -> Page[T]:
     """A page of `statement`, each row turned into an item by `item`."""
-    statement = in_order(statement, id_column, sorts[request.sort], request)
-    rows = session.execute(statement).all()
+    ordered = in_order(statement, id_column, sorts[request.sort], request)
+    rows = session.execute(ordered).all()
     page = rows[: request.limit]
     more = len(rows) > request.limit
-    return Page([item(row) for row in page], Position(page[-1].sort_value, page[-1].sort_id) if more else None)
+    next_ = Position(page[-1].sort_value, page[-1].sort_id) if more else None
+    return Page([item(row) for row in page], next_, counted(session, [statement], request))
+
+
+def counted(session: Session, statements: Sequence[Select[*tuple[Any, ...]]], request: PageRequest) -> int | None:
+    """How many rows the statements have together, at most MAX_COUNT; None if the request does not ask."""
+    if not request.count:
+        return None
+    one: ColumnElement[int] = literal_column("1")
+    parts: list[Select[Any]] = [
+        each.with_only_columns(one, maintain_column_froms=True).limit(MAX_COUNT) for each in statements
+    ]
+    rows = union_all(*parts).limit(MAX_COUNT).subquery() if len(parts) > 1 else parts[0].subquery()
+    return session.scalar(select(func.count()).select_from(rows))
 
 
 def in_order(statement: Select[*tuple[Any, ...]], id_column: Column, sort: Sort, request: PageRequest) -> Select[Any]:

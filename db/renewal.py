@@ -23,8 +23,10 @@ from db.ledger import Wallet
 from db.money import Kes
 from db.plan import Plan
 from db.radius_session import RadiusSession, Usage
+from db.refusal import Conflict, Invalid
 from db.subscription import Subscription
 from db.subscription_life import validity_of
+from isp.ledger import covers
 from isp.subscription import State, Status, ValidityFrom, ValidityUnit, renew, state
 
 
@@ -84,6 +86,21 @@ def can_extend(subscription: Subscription, plan: Plan) -> bool:
     if subscription.status == Status.PENDING or subscription.plan_id != plan.id:
         return True
     return subscription.expires_at is not None
+
+
+def check_renewable(subscription: Subscription, plan: Plan, balance_kes: Decimal) -> None:
+    """Raises Invalid for a plan that it can not have, Conflict if it can not be extended or the wallet is too empty."""
+    if subscription.status in (Status.SUSPENDED, Status.CANCELLED):
+        raise Conflict(f"This subscription is {subscription.status}.", code=subscription.status)
+    if not can_extend(subscription, plan):
+        raise Conflict("It never expires, or waits for its first login.", code="nothing_to_extend")
+    if plan.id != subscription.plan_id and plan.archived_at is not None:
+        raise Invalid("This plan is archived.", field="plan_id", code="archived")
+    if plan.service not in ("any", subscription.service):
+        raise Invalid(f"This plan is for {plan.service}.", field="plan_id")
+    if not covers(balance_kes, plan.price_kes):
+        message = f"The wallet holds KES {balance_kes:.2f}, the plan costs KES {plan.price_kes:.2f}."
+        raise Conflict(message, code="not_enough")
 
 
 def extend(

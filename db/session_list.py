@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select, union_all
 from sqlalchemy.orm import Session
 
-from db.page import Page, PageRequest, Position, Sort, in_order
+from db.page import Page, PageRequest, Position, Sort, counted, in_order
 from db.radius_session import RadiusSession, SessionHistory
 from db.refusal import NotFound
 
@@ -72,7 +72,8 @@ def page(session: Session, request: PageRequest, filters: Filters) -> Page[Row[A
     rows = session.execute(statement.limit(request.limit + 1)).all()
     items = list(rows[: request.limit])
     more = len(rows) > request.limit
-    return Page(items, Position(items[-1].sort_value, items[-1].sort_id) if more else None)
+    count = counted(session, [_columns(model).where(*_conditions(model, filters)) for model in models], request)
+    return Page(items, Position(items[-1].sort_value, items[-1].sort_id) if more else None, count)
 
 
 def _columns(model: Model) -> Select[Any]:

@@ -62,7 +62,7 @@ def page(session: Session, request: PageRequest, filters: Filters, now: datetime
     rows = one_page(
         session, statement, Subscription.id, SORTS, request, lambda row: (row.Subscription, row.grace_hours)
     )
-    return Page(_listed(session, rows.items), rows.next)
+    return Page(_listed(session, rows.items), rows.next, rows.count)
 
 
 def _listed(session: Session, rows: list[tuple[Subscription, int]]) -> list[Listed]:

@@ -142,6 +142,30 @@ def renew_from_wallet(session: Session, subscription_id: int, now: datetime) -> 
     return True
 
 
+def renew_at_once(session: Session, subscription_id: int, plan_id: int, now: datetime) -> None:
+    """One more validity of the plan from the subscriber's wallet, though the old one may run still.
+
+    Raises Conflict if the wallet does not hold the price, or it would be of no use.
+    """
+    subscription = session.get_one(Subscription, subscription_id)
+    tenant_id, subscriber_id = subscription.tenant_id, subscription.subscriber_id
+    balance_kes = ledger.lock_wallet(session, tenant_id, subscriber_id)
+    subscription = renewal.hold(session, subscription_id)
+    plan = session.get_one(Plan, plan_id)
+    renewal.check_renewable(subscription, plan, balance_kes)
+    posting_id = ledger.post(
+        session,
+        tenant_id,
+        PostingKind.RENEWAL,
+        renewed(plan.price_kes, subscriber_id),
+        now,
+        subscription_id=subscription_id,
+    )
+    renewal.extend(session, subscription, plan, now, price_kes=plan.price_kes, posting_id=posting_id)
+    follow_up.subscription_changed(session, subscription_id, "wallet")
+    session.flush()
+
+
 def _credit(session: Session, paid: Payment, subscriber: Subscriber, now: datetime) -> None:
     waited = paid.state == "suspense"
     ledger.post(

@@ -7,7 +7,10 @@ from db.subscription import Subscription
 
 
 def subscription_changed(session: Session, subscription_id: int, why: str) -> None:
-    """In the transaction of the change: nothing follows what was undone. `why`: payment, auto_renew or reversal."""
+    """In the transaction of the change: nothing follows what was undone.
+
+    `why`: payment, auto_renew, wallet or reversal.
+    """
     subscription = session.get_one(Subscription, subscription_id)
     expires_at = subscription.expires_at
     data = {

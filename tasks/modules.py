@@ -2,7 +2,7 @@
 
 import importlib
 
-TASK_MODULES = ("tasks.idempotency", "tasks.maintenance", "tasks.payment_accounts", "tasks.payments")
+TASK_MODULES = ("tasks.idempotency", "tasks.maintenance", "tasks.payment_accounts", "tasks.payments", "tasks.renewals")
 
 
 def import_tasks() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from db.page import MAX_LIMIT
+from db.page import MAX_COUNT, MAX_LIMIT
 from db.refusal import Invalid
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,6 +41,8 @@ class ListQuery(Query):
 
     limit: int = Field(50, ge=1, le=MAX_LIMIT)
     cursor: str | None = Field(None, max_length=2_000)
+    count: bool = Field(False, exclude=True)
+    """Not among the filters that `model_dump` gives."""
     sort: str
 
 
@@ -54,14 +56,19 @@ class Output(BaseModel):
     @classmethod
     def beside(cls, other: BaseModel, **more: Any) -> Self:
         """What `other` says, and more."""
-        return cls.model_construct(**other.__dict__, **more)
+        said = {name: getattr(other, name) for name in other.model_fields_set}
+        return cls.model_construct(**said, **more)
 
 
 class Listed(Output, Generic[Item]):
-    """A page of a list. `next` is the `cursor` of the following page; null on the last one."""
+    """A page of a list. `next` is the `cursor` of the following page; null on the last one.
+
+    `count`, if it was asked for, is how many there are on all pages; 10000 for that many or more.
+    """
 
     items: list[Item]
     next: str | None
+    count: int = Field(0, le=MAX_COUNT)
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:

@@ -56,6 +56,18 @@ class SubscriptionCreate(Input):
 SubscriptionChange = partial(SubscriptionTerms, "SubscriptionChange")
 
 
+class Renew(Input):
+    """Left out, `plan_id` is the plan it has. Another one begins at once."""
+
+    plan_id: Id | None = None
+
+
+class ChangePlan(Input):
+    """The plan that it is to have from now on."""
+
+    plan_id: Id
+
+
 class SubscriptionOut(Output):
     """A subscription. `activated_at` null: its time starts at the first login. `expires_at` null beside it: never.
 

@@ -158,6 +158,12 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "DELETE /subscriptions/{id}": lambda shop: Sample(f"/subscriptions/{subscription(shop)}"),
     "POST /subscriptions/{id}/suspend": lambda shop: Sample(f"/subscriptions/{subscription(shop)}/suspend"),
     "POST /subscriptions/{id}/resume": lambda shop: Sample(f"/subscriptions/{suspended(shop)}/resume"),
+    "POST /subscriptions/{id}/renew": lambda shop: Sample(
+        f"/subscriptions/{shop.subscription(plan_id=shop.plan(price_kes='0')['id'])['id']}/renew", {}
+    ),
+    "POST /subscriptions/{id}/change-plan": lambda shop: Sample(
+        f"/subscriptions/{subscription(shop)}/change-plan", {"plan_id": shop.plan()["id"]}
+    ),
     "GET /routers": lambda shop: Sample("/routers"),
     "POST /routers": lambda shop: Sample("/routers", router_body(shop)),
     "GET /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from db.page import MAX_COUNT
 from settings import Settings
 from tests.integration.api_server import Client, api_of, shared_settings
 
@@ -228,3 +229,31 @@ def test_a_cursor_from_one_list_does_not_break_another(api: Client) -> None:
     cursor = api.get("/plans", limit=1)["next"]
     assert api.request("GET", "/subscribers", params={"cursor": cursor}).status_code == 200
     assert api.request("GET", "/sessions", params={"cursor": cursor}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/plans", "/subscribers", "/subscriptions", "/sessions", "/routers"])
+def test_how_many_there_are_is_said_if_asked_and_is_the_same_on_every_page(api: Client, path: str) -> None:
+    assert "count" not in api.get(path)
+    everything = api.get(path, limit=200)
+    assert everything["next"] is None
+    first = api.get(path, limit=1, count="true")
+    assert first["count"] == len(everything["items"]) > 1
+    assert api.get(path, limit=1, count="true", cursor=first["next"])["count"] == first["count"]
+
+
+def test_how_many_there_are_is_counted_with_the_filters(api: Client) -> None:
+    assert api.get("/subscriptions", state="expired", count="true")["count"] == 1
+    assert api.get("/sessions", username="nobody", count="true")["count"] == 0
+
+
+def test_counting_ends_where_nobody_looks_any_more(api: Client) -> None:
+    with superuser(api) as connection:
+        connection.execute(
+            "INSERT INTO subscriber (tenant_id, name) SELECT %s, 'Counted ' || n FROM generate_series(1, %s) n",
+            (api.operator.tenant_id, MAX_COUNT + 5),
+        )
+    try:
+        assert api.get("/subscribers", name="Counted", limit=1, count="true")["count"] == MAX_COUNT
+    finally:
+        with superuser(api) as connection:
+            connection.execute("DELETE FROM subscriber WHERE name LIKE 'Counted %%'", ())

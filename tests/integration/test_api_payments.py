@@ -400,3 +400,31 @@ def test_a_wallet_tells_how_its_balance_came_about(shop: Shop) -> None:
     lines = [(line["kind"], line["amount_kes"], line["memo"]) for line in first["items"] + second["items"]]
     assert lines == [("reversal", "-100.00", "back"), ("renewal", "-70.00", None), ("payment", "100.00", "paid")]
     assert second["next"] is None
+
+
+def test_a_renewal_is_a_job_that_is_the_same_for_who_asks_twice(shop: Shop) -> None:
+    free = shop.plan(price_kes="0")["id"]
+    path = f"/subscriptions/{shop.subscription(plan_id=free)['id']}/renew"
+    first, again = shop.post(path, {}), shop.post(path, {"plan_id": free})
+    assert (first.status_code, first.json()) == (202, again.json())
+    assert first.headers["location"] == f"/api/v1/jobs/{first.json()['job_id']}"
+    other = shop.plan(price_kes="0")["id"]
+    assert error(shop.post(path, {"plan_id": other}), 409)["code"] == "in_progress"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [({}, 409, "not_enough"), ({"plan_id": 999_999_999}, 422, "not_found"), ({"plan": 1}, 422, "unknown_field")],
+)
+def test_a_renewal_that_can_not_work_out_is_refused_at_once(shop: Shop, body: Any, status: int, code: str) -> None:
+    made = shop.subscription()
+    assert error(shop.post(f"/subscriptions/{made['id']}/renew", body), status)["code"] == code
+    shop.post(f"/subscriptions/{made['id']}/suspend")
+    assert error(shop.post(f"/subscriptions/{made['id']}/renew", {}), 409)["code"] == "suspended"
+
+
+def test_a_change_of_plan_keeps_the_expiry(shop: Shop) -> None:
+    made, other = shop.subscription(), shop.plan(validity_count=1)["id"]
+    moved = shop.post(f"/subscriptions/{made['id']}/change-plan", {"plan_id": other})
+    assert moved.status_code == 200
+    assert (moved.json()["plan_id"], moved.json()["expires_at"]) == (other, made["expires_at"])

@@ -15,7 +15,7 @@ from db.refusal import Conflict, Invalid
 from isp.payment import Failed, Paid
 from settings import Settings
 from tasks import payment_decisions
-from tasks.apply_payment import Kept, renew_from_wallet
+from tasks.apply_payment import Kept, renew_at_once, renew_from_wallet
 from tasks.payment_recovery import Question, note_answer
 from tasks.payment_webhooks import Unconfirmed
 from tests.integration.api_server import shared_settings
@@ -640,3 +640,38 @@ def test_the_day_is_reconciled(bench: PaymentBench) -> None:
     told = (report.received_kes, report.reversed_kes, report.suspense_kes, report.credited_kes, report.sales_kes)
     assert told == tuple(map(Decimal, (165, 80, 25, 60, 50)))
     assert report.difference_kes == 0
+
+
+def renew_now(bench: PaymentBench, subscription_id: int, plan_id: int) -> None:
+    with bench.sessions.begin() as session:
+        renew_at_once(session, subscription_id, plan_id, bench.now)
+
+
+def test_a_renewal_that_is_asked_for_takes_the_wallets_money_before_the_expiry(bench: PaymentBench) -> None:
+    made = bench.subscription(plan_id := bench.plan("50"))
+    bench.pay_cash("120", subscription_id=made.id)
+    assert bench.read(made.id).expires_at == NOW + 2 * DAY
+    renew_now(bench, made.id, plan_id)
+    assert bench.read(made.id).expires_at == NOW + 3 * DAY
+    assert (bench.account("sales"), bench.balance(made.subscriber_id)) == (100, 20)
+    assert bench.events("subscription.changed")[-1]["why"] == "wallet"
+    with pytest.raises(Conflict, match=r"holds KES 20.00, the plan costs KES 50.00"):
+        renew_now(bench, made.id, plan_id)
+    assert bench.read(made.id).expires_at == NOW + 3 * DAY
+
+
+def test_of_renewals_at_once_the_wallet_pays_as_many_as_it_holds(bench: PaymentBench) -> None:
+    made = bench.subscription(plan_id := bench.plan("50"))
+    bench.pay_cash("40", subscription_id=made.id)
+    bench.pay_cash("120", subscription_id=made.id)
+    results = at_once(*[lambda: renew_now(bench, made.id, plan_id)] * 6)
+    assert [str(each) for each in results].count("None") == 2
+    assert bench.balance(made.subscriber_id) == 10
+
+
+def test_a_renewal_that_is_asked_for_with_another_plan_begins_at_once(bench: PaymentBench) -> None:
+    made = bench.subscription(bench.plan("50"))
+    bench.pay_cash("40", subscription_id=made.id)
+    renew_now(bench, made.id, other_id := bench.plan("30"))
+    assert (bench.read(made.id).plan_id, bench.read(made.id).expires_at) == (other_id, NOW + DAY)
+    assert bench.balance(made.subscriber_id) == 10
