@@ -5,15 +5,18 @@ from typing import Any
 import click
 
 from api.schemas.base import given, values_of
+from api.schemas.payment import WalletLineOut, WalletOut
 from api.schemas.subscriber import SubscriberChange, SubscriberCreate, SubscriberOut, SubscriberQuery
 from cli.desk import at_tenant, tenant_option
 from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
-from cli.output import print_rows
+from cli.output import print_json, print_rows
+from db import ledger, ledger_list
 from db import subscriber as subscribers
 from settings import Settings
 
+WALLET_COLUMNS = ("created_at", "kind", "amount_kes", "payment_id", "subscription_id", "memo")
 COLUMNS = ("id", "name", "msisdn", "email", "created_at")
 
 
@@ -76,6 +79,27 @@ def change(settings: Settings, /, subscriber_id: int, tenant_slug: str | None, a
     with at_tenant(settings, tenant_slug) as desk:
         changed = SubscriberOut.of(subscribers.change(desk.session, subscriber_id, given(body)))
     print_record(changed, as_json=as_json)
+
+
+@subscriber.command()
+@click.argument("subscriber_id", metavar="ID", type=ID)
+@tenant_option
+@json_option
+@pass_settings
+def wallet(settings: Settings, subscriber_id: int, tenant_slug: str | None, as_json: bool) -> None:
+    """What a subscriber has to spend, and how that came about, newest first."""
+    with at_tenant(settings, tenant_slug) as desk:
+        subscribers.by_id(desk.session, subscriber_id)
+        balance = WalletOut.model_construct(
+            subscriber_id=subscriber_id, balance_kes=ledger.balance(desk.session, subscriber_id)
+        ).model_dump(mode="json")
+        found = every_row("-id", lambda request: ledger_list.of_wallet(desk.session, subscriber_id, request))
+        lines = [printable(WalletLineOut.of(each), as_json=as_json) for each in found]
+    if as_json:
+        print_json({**balance, "items": lines})
+        return
+    print_record(balance, as_json=False)
+    print_rows(lines, WALLET_COLUMNS, as_json=False)
 
 
 @subscriber.command()

@@ -85,6 +85,14 @@ def store(
     return Stored(row.inbox_id, row.tenant_id) if row else None
 
 
+def by_id(session: Session, inbox_id: int) -> WebhookInbox:
+    """Raises NotFound."""
+    found = session.get(WebhookInbox, inbox_id)
+    if found is None:
+        raise NotFound("webhook")
+    return found
+
+
 def hold(session: Session, inbox_id: int) -> WebhookInbox:
     """As it is now, and so until the transaction ends. Raises NotFound."""
     found = session.get(WebhookInbox, inbox_id, with_for_update={"key_share": True}, populate_existing=True)

@@ -79,6 +79,12 @@ def payment(shop: Shop) -> int:
     return int(shop.made("/payments/cash", **cash(shop))["id"])
 
 
+def webhook(shop: Shop) -> int:
+    token = shop.c2b_token(account(shop))
+    assert shop.http.post(f"/webhooks/daraja/c2b/{token}/confirmation", content=b"{}").status_code == 200
+    return int(shop.get("/payments/inbox")["items"][0]["id"])
+
+
 def batch(shop: Shop) -> int:
     return int(shop.made("/vouchers", plan_id=shop.plan()["id"], count=2)["id"])
 
@@ -204,6 +210,8 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "GET /payments/intents/{id}": lambda shop: Sample(f"/payments/intents/{shop.asked()['id']}"),
     "POST /payments/cash": lambda shop: Sample("/payments/cash", cash(shop)),
     "GET /payments/report": lambda shop: Sample("/payments/report?day=2026-11-20"),
+    "GET /payments/inbox": lambda shop: Sample("/payments/inbox"),
+    "GET /payments/inbox/{id}": lambda shop: Sample(f"/payments/inbox/{webhook(shop)}"),
     "GET /vouchers": lambda shop: Sample("/vouchers"),
     "POST /vouchers": lambda shop: Sample("/vouchers", {"plan_id": shop.plan()["id"], "count": 2}),
     "GET /vouchers/{id}": lambda shop: Sample(f"/vouchers/{batch(shop)}"),
