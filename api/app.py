@@ -74,6 +74,7 @@ ROUTES = [
     at("/api/v1/routers/{id:id}/tunnel", GET=routers.tunnel, POST=routers.give_tunnel, DELETE=routers.take_tunnel),
     at("/api/v1/sessions", GET=sessions.index),
     at("/api/v1/sessions/{session_key:uuid}", GET=sessions.read),
+    at("/api/v1/sessions/{session_key:uuid}/disconnect", POST=sessions.disconnect),
     at("/api/v1/why", GET=why.read),
     at("/api/v1/jobs/{id:id}", GET=jobs.read),
     at("/api/v1/audit", GET=audit.index),

@@ -20,6 +20,8 @@ WRITERS = Right("owner", "manager")
 READERS = Right("owner", "manager", "support", "read-only")
 CASHIERS = Right("owner", "manager", "support", "read-only", "cashier")
 """Who may look at customers."""
+HELPERS = Right("owner", "manager", "support")
+"""Who may do something for a customer who is online."""
 TELLERS = Right("owner", "manager", "cashier")
 """Who may take money."""
 SELLERS = Right("owner", "manager", "cashier", "support")

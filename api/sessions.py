@@ -5,6 +5,7 @@ from uuid import UUID
 from api.auth import READERS
 from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_query
+from api.rights import HELPERS
 from api.schemas.base import Listed
 from api.schemas.session import SessionOut, SessionQuery
 from db import session_list
@@ -25,3 +26,12 @@ def index(call: Call, query: SessionQuery) -> Reply:
 def read(call: Call) -> Reply:
     """Shows a session."""
     return Reply(SessionOut.of(session_list.by_key(call.session, call.path["session_key"])))
+
+
+@endpoint(HELPERS, {202: SessionOut})
+def disconnect(call: Call) -> Reply:
+    """Has a session ended by its router, whatever it is entitled to; `/why` tells what becomes of it.
+
+    Whoever was online may log in again. To keep somebody out, suspend the subscription.
+    """
+    return Reply(SessionOut.of(session_list.kick(call.session, call.path["session_key"])), 202)

@@ -1,17 +1,21 @@
 """`kibali session`"""
 
+import time
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import click
 
 from api.schemas.session import SessionOut, SessionQuery
 from cli.desk import at_tenant, tenant_option
+from cli.failure import Failure
 from cli.fields import model_options, read_options
 from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
-from db import session_list
+from db import session_intent, session_list
 from db.session_list import Filters
 from settings import Settings
 
@@ -55,3 +59,66 @@ def list_sessions(
         found = every_row(query.sort, lambda request: session_list.page(desk.session, request, filters))
         rows = [printable(SessionOut.of(row), as_json=as_json) for row in islice(found, limit)]
     print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@session.command("kick")
+@click.argument("sessions", nargs=-1, metavar="[SESSION_KEY…]", type=click.UUID)
+@tenant_option
+@click.option("--username", help="All open sessions of this username.")
+@click.option(
+    "--router", "router_id", type=click.IntRange(1), metavar="ID", help="With --username: only at this router."
+)
+@click.option(
+    "--wait", "wait_s", type=click.IntRange(0, 600), default=10, show_default=True, help="Seconds to wait for the end."
+)
+@json_option
+@pass_settings
+def kick(
+    settings: Settings,
+    /,
+    sessions: tuple[UUID, ...],
+    tenant_slug: str | None,
+    username: str | None,
+    router_id: int | None,
+    wait_s: int,
+    as_json: bool,
+) -> None:
+    """Have sessions ended by their router, and tell what came of it.
+
+    Who was online may log in again: to keep somebody out, suspend the subscription.
+    """
+    if bool(sessions) == bool(username):
+        raise click.UsageError("name sessions by their keys (see session list --json), or give --username")
+    with at_tenant(settings, tenant_slug) as desk:
+        keys = list(sessions)
+        if username:
+            filters = Filters(open=True, username=username, router_id=router_id)
+            found = every_row("-started_at", lambda request: session_list.page(desk.session, request, filters))
+            keys = [row.session_key for row in found]
+            if not keys:
+                raise Failure(f"{username} has no open session.")
+        for key in keys:
+            session_list.kick(desk.session, key)
+    rows = _outcomes(settings, tenant_slug, keys, wait_s)
+    print_rows(rows, ("session_key", "username", "state", "outcome"), as_json=as_json)
+    if any(row["state"] == "failed" for row in rows):
+        raise Failure("Not every session could be ended. ./kibali why USERNAME shows each packet.")
+
+
+def _outcomes(settings: Settings, tenant_slug: str | None, keys: Sequence[UUID], wait_s: int) -> list[dict[str, Any]]:
+    until = time.monotonic() + wait_s
+    while True:
+        with at_tenant(settings, tenant_slug) as desk:
+            kicks = session_intent.last_kicks(desk.session, keys)
+            rows = [
+                {
+                    "session_key": str(key),
+                    "username": session_list.by_key(desk.session, key).username,
+                    "state": kicks[key].state,
+                    "outcome": kicks[key].outcome or "its router was not asked yet",
+                }
+                for key in keys
+            ]
+        if all(kicks[key].finished_at is not None for key in keys) or time.monotonic() >= until:
+            return rows
+        time.sleep(0.3)

@@ -21,7 +21,7 @@ from settings import Settings
 
 WIDTH = 100
 _INDENT = 10
-_STYLES = {"rejected": "red", "accepted": "green", "silent": "yellow"}
+_STYLES = {"disconnect": "yellow", "rejected": "red", "accepted": "green", "silent": "yellow"}
 
 
 @click.command()
@@ -145,6 +145,21 @@ def _session_details(entry: WhyEntry, timezone: ZoneInfo) -> Iterator[str]:
         yield "not reported by the router"
 
 
+def _follow_details(entry: WhyEntry, timezone: ZoneInfo) -> Iterator[str]:
+    """What was wanted and why, each packet with its answer, and what came of it."""
+    values = entry.values
+    yield f"because of {values['cause'].replace('_', ' ')}"
+    yield from _named(values.get("desired", {}), "rate_limit", "address_list")
+    for packet in values.get("packets", ()):
+        answer = packet.get("answer") or "no answer"
+        timing = f" in {packet['ms']} ms" if "ms" in packet else ""
+        tries = f" after {packet['tries']} tries" if packet.get("tries", 1) > 1 else ""
+        yield f"{packet['sent']} -> {answer}{timing}{tries}"
+    if "next_try_at" in values:
+        yield f"next try {_moment(values['next_try_at'], timezone)}"
+    yield f"{values['state']}: {values['outcome']}" if "outcome" in values else str(values["state"])
+
+
 def _any_details(entry: WhyEntry, _timezone: ZoneInfo) -> Iterator[str]:
     return (f"{name.replace('_', ' ')} {value}" for name, value in entry.values.items())
 
@@ -165,4 +180,5 @@ def _moment(text: str, timezone: ZoneInfo) -> str:
 _DETAILS: Mapping[str, Callable[[WhyEntry, ZoneInfo], Iterator[str]]] = {
     "login": _login_details,
     "session": _session_details,
+    "follow": _follow_details,
 }

@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select, union_all
 from sqlalchemy.orm import Session
 
+from db import session_intent
 from db.page import Page, PageRequest, Position, Sort, counted, in_order
 from db.radius_session import RadiusSession, SessionHistory
-from db.refusal import NotFound
+from db.refusal import Conflict, NotFound
 
 SORTS = {"started_at": Sort(RadiusSession.started_at, datetime)}
 Model = type[RadiusSession] | type[SessionHistory]
@@ -51,6 +52,19 @@ def by_key(session: Session, session_key: UUID) -> Row[Any]:
     row = session.execute(union_all(*parts).limit(1)).one_or_none()
     if row is None:
         raise NotFound("session")
+    return row
+
+
+def kick(session: Session, session_key: UUID) -> Row[Any]:
+    """Has a session ended by its router: the row, as it still is. Once, however often it is asked for.
+
+    Raises NotFound, and Conflict if it is over.
+    """
+    row = by_key(session, session_key)
+    if row.stopped_at is not None:
+        raise Conflict("This session is over.", code="over")
+    tenant_id = session.scalars(select(RadiusSession.tenant_id).where(RadiusSession.session_key == session_key)).one()
+    session_intent.kick(session, session_key, tenant_id, row.subscription_id, row.router_id)
     return row
 
 

@@ -14,6 +14,7 @@ from db.router import Router
 from db.tenant import Tenant
 from db.why_entry import Entry, Source, Window
 from db.why_events import events, jobs
+from db.why_intents import intents
 from db.why_logins import logins
 from db.why_sessions import sessions
 from db.why_standing import Standing, standings
@@ -21,7 +22,7 @@ from db.why_subject import Subject, find
 from db.why_verdict import Findings, verdict
 
 # A further kind of entry is a function more. Of entries of one moment those of the earlier source come first.
-SOURCES: Sequence[Source] = (logins, sessions, events, jobs)
+SOURCES: Sequence[Source] = (logins, sessions, intents, events, jobs)
 
 MAX_ENTRIES = 1_000
 _OPEN_SESSIONS = 100

@@ -16,6 +16,8 @@ from isp.subscription import State, Status, Validity, ValidityFrom, ValidityUnit
 
 WALLED_GARDEN_RATE = Rate(256, 256)
 WALLED_GARDEN_SESSION_TIMEOUT_S = 300
+# A session that is to be moved into the garden at its expiry ends by itself only so much later.
+WALLED_GARDEN_MOVE_S = 120
 GHOST_AFTER_INTERVALS = 3
 
 
@@ -267,7 +269,9 @@ def _session_timeout_s(account: Account, time_left_s: int | None, now: datetime)
         ends_at = account.plan.validity.after(now, account.timezone)
     bounds = []
     if ends_at is not None:
-        bounds.append(ceil((grace_ends_at(ends_at, account.plan.grace) - now).total_seconds()))
+        is_moved = account.service == "pppoe" and account.plan.walled_garden_address_list is not None
+        left_s = ceil((grace_ends_at(ends_at, account.plan.grace) - now).total_seconds())
+        bounds.append(left_s + (WALLED_GARDEN_MOVE_S if is_moved else 0))
     if time_left_s is not None:
         bounds.append(time_left_s)
     return max(1, min(bounds)) if bounds else None

@@ -145,7 +145,8 @@ SUSPENDED_GARDEN = accept(SLOW, Reason.SUSPENDED_WALLED_GARDEN)
 # what it is: status, expires in, hours of grace; without a garden (or on a hotspot), and with one on PPPoE
 LIFE: dict[str, tuple[str, timedelta | None, int, Answer, Answer]] = {
     "pending": ("pending", None, 0, reject(Reason.PENDING), reject(Reason.PENDING)),
-    "active": ("active", DAY, 0, accept(), accept()),
+    # Two minutes more, in which it is moved into the garden.
+    "active": ("active", DAY, 0, accept(), accept({"Session-Timeout": 86_400 + 120})),
     "active without an expiry": (
         "active",
         None,
@@ -159,7 +160,7 @@ LIFE: dict[str, tuple[str, timedelta | None, int, Answer, Answer]] = {
         -HOUR,
         3,
         accept({"Session-Timeout": 7200}, Reason.GRACE),
-        accept({"Session-Timeout": 7200}, Reason.GRACE),
+        accept({"Session-Timeout": 7200 + 120}, Reason.GRACE),
     ),
     "out of its grace": ("active", -3 * HOUR, 2, reject(Reason.EXPIRED), EXPIRED_GARDEN),
     "suspended": ("suspended", DAY, 0, reject(Reason.SUSPENDED), SUSPENDED_GARDEN),

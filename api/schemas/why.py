@@ -132,11 +132,12 @@ class WhySubscription(Output):
 
 
 class WhyEntry(Output):
-    """One line of the story. `source` is login, session, event or job; `values` are those it rests on.
+    """One line of the story. `source` is login, session, follow, event or job; `values` are those it rests on.
 
     `what`: of a login accepted or rejected; of a session started, ended, open or silent (both at the time of its newest
-    packet); of an event its type; of a job its task. `reason`: the decision's code, the cause of the end, the job's
-    state. `message` is what the customer was told.
+    packet); of what was done to a session at its router (`follow`) adjust or disconnect; of an event its type; of a job
+    its task. `reason`: the decision's code, the cause of the end, the job's state. `message` is what the customer was
+    told.
     """
 
     at: Moment

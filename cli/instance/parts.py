@@ -36,6 +36,7 @@ PARTS: tuple[Part, ...] = (
         for name in (queue.name for queue in QUEUES)
     ),
     Part("sweep", "work", PythonModule("tasks.sweep"), readiness.heartbeat, "TERM", 15),
+    Part("follower", "work", PythonModule("tasks.follower"), readiness.heartbeat, "TERM", 15),
     Part("freeradius", "front", freeradius, readiness.freeradius, "TERM", 10),
     Part("api", "front", PythonModule("api"), readiness.api, "TERM", 15),
 )

@@ -121,6 +121,8 @@ class CoaServer:
             if is_named and not self._behaviour.acks_and_does_nothing:
                 self._disconnect(session)
             return None
+        if self._behaviour.refuses_coa_with is not None:
+            return self._behaviour.refuses_coa_with
         if not changes:
             return MISSING_ATTRIBUTE
         obeyed = _CHANGES_BY[self._behaviour.unlisted]

@@ -27,6 +27,8 @@ class Behaviour:
     delay_s: float = 0.0
     """Of each datagram that comes in."""
     acks_and_does_nothing: bool = False
+    refuses_coa_with: int | None = None
+    """The Error-Cause of every CoA-Request."""
     detects_duplicates: bool = True
     """Answers a repeated CoA or Disconnect as it did the first time, instead of acting on it anew."""
     answers_with_message_authenticator: bool = True

@@ -183,6 +183,7 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "DELETE /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),
     "GET /sessions": lambda shop: Sample("/sessions"),
     "GET /sessions/{session_key}": lambda shop: Sample(f"/sessions/{session(shop)}"),
+    "POST /sessions/{session_key}/disconnect": lambda shop: Sample(f"/sessions/{session(shop)}/disconnect"),
     "GET /why": lambda shop: Sample("/why?who=jane"),
     "GET /jobs/{id}": lambda shop: Sample(f"/jobs/{job(shop)}"),
     "GET /audit": lambda shop: Sample("/audit"),

@@ -199,6 +199,22 @@ BURST = {
     "burst_time_s": 8,
 }
 
+SESSION_HELD = {
+    "tenant_id": 1,
+    "session_key": "00000000-0000-0000-0000-000000000001",
+    "router_id": 1,
+    "began_at": "2026-01-01T00:00Z",
+    "known_from": "login",
+}
+SESSION_INTENT = {
+    "tenant_id": 1,
+    "session_key": "00000000-0000-0000-0000-000000000002",
+    "router_id": 1,
+    "cause": "suspended",
+    "action": "disconnect",
+    "reason": "suspended",
+}
+
 GOOD: dict[str, Mapping[str, Any]] = {
     "tenant": TENANT,
     "admin": ADMIN,
@@ -222,6 +238,8 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "idempotency_key": IDEMPOTENCY_KEY,
     "router_tunnel": {**TUNNEL, "router_id": 1},
     "tunnel_hub": {"id": 1, "public_key": "x", "private_key_sealed": b"x"},
+    "session_held": SESSION_HELD,
+    "session_intent": SESSION_INTENT,
 }
 
 # The constraint, and a row that is good but for it.
@@ -411,6 +429,23 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("wallet_tenant_id_subscriber_id_fkey", "wallet", {"tenant_id": 2}),
     ("renewal_price_check", "renewal", {"price_kes": -1}),
     ("renewal_once_per_expiry_key", "renewal", {"old_expires_at": "2025-12-31T00:00Z"}),
+    ("session_held_known_from_check", "session_held", {"known_from": "hearsay"}),
+    ("session_held_listed_check", "session_held", {"listed": "unpaid"}),
+    ("session_intent_action_check", "session_intent", {"action": "wait"}),
+    ("session_intent_way_check", "session_intent", {"way": "telnet"}),
+    ("session_intent_state_check", "session_intent", {"state": "lost"}),
+    ("session_intent_finished_check", "session_intent", {"state": "done"}),
+    ("session_intent_finished_check", "session_intent", {"due_at": None}),
+    (
+        "session_intent_session_key_key",
+        "session_intent",
+        {"session_key": "00000000-0000-0000-0000-000000000009"},
+    ),
+    (
+        "session_intent_kick_key",
+        "session_intent",
+        {"session_key": "00000000-0000-0000-0000-000000000009", "cause": "kick"},
+    ),
     ("webhook_inbox_kind_check", "webhook_inbox", {"kind": "sms"}),
     ("webhook_inbox_intent_of_stk_check", "webhook_inbox", {"kind": "stk"}),
     ("webhook_inbox_body_check", "webhook_inbox", {"body": b"x" * 65_537}),
@@ -459,6 +494,9 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "renewal", {**RENEWAL, "old_expires_at": "2025-12-31T00:00Z"})
         insert(connection, "voucher_batch", VOUCHER_BATCH)
         insert(connection, "voucher", {**VOUCHER, "code_hash": b"first"})
+        for cause in ("suspended", "kick"):
+            known = {"session_key": "00000000-0000-0000-0000-000000000009", "cause": cause}
+            insert(connection, "session_intent", {**SESSION_INTENT, **known})
         yield connection
     with psycopg.connect(postgres_server.database_admin_dsn(), autocommit=True) as superuser:
         superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -44,6 +44,10 @@ TABLES = (
     "voucher_batch",
     "voucher",
     "idempotency_key",
+    "follow",
+    "follow_plan",
+    "session_held",
+    "session_intent",
 )
 
 
@@ -109,6 +113,7 @@ def furnish(client: Client) -> Mapping[str, Any]:
             (tenant_id, router["id"]),
         )
         furnish_with_money(connection, tenant_id, subscriber["id"], subscription)
+        furnish_with_following(connection, tenant_id, router["id"])
     return {
         "plans": subscription["plan_id"],
         "subscribers": subscriber["id"],
@@ -151,6 +156,21 @@ def furnish_with_money(
         connection.execute(statement, values)
 
 
+def furnish_with_following(connection: psycopg.Connection[Any], tenant_id: int, router_id: int) -> None:
+    for statement in (
+        "INSERT INTO follow (subscription_id, tenant_id, look_at, cause)"
+        " SELECT id, tenant_id, now(), 'time' FROM subscription WHERE tenant_id = %(tenant)s"
+        " ON CONFLICT DO NOTHING",
+        "INSERT INTO follow_plan (plan_id, tenant_id) SELECT id, tenant_id FROM plan WHERE tenant_id = %(tenant)s",
+        "INSERT INTO session_held (session_key, tenant_id, router_id, began_at, known_from)"
+        " SELECT session_key, tenant_id, router_id, now(), 'rules' FROM session WHERE tenant_id = %(tenant)s",
+        "INSERT INTO session_intent (tenant_id, session_key, router_id, cause, action, reason)"
+        " SELECT tenant_id, session_key, %(router)s, 'kick', 'disconnect', 'kick' FROM session"
+        " WHERE tenant_id = %(tenant)s",
+    ):
+        connection.execute(statement, {"tenant": tenant_id, "router": router_id})
+
+
 def superuser(settings: Settings) -> psycopg.Connection[Any]:
     return psycopg.connect(settings.database_admin_dsn(settings.database_name))
 
@@ -182,6 +202,7 @@ def as_api(settings: Settings, tenant_id: int | None) -> psycopg.Connection[Any]
         ("DELETE", "/routers/{routers}"),
         ("GET", "/routers/{routers}/tunnel"),
         ("GET", "/sessions/{sessions}"),
+        ("POST", "/sessions/{sessions}/disconnect"),
     ],
 )
 def test_what_is_anothers_does_not_exist(neighbours: Neighbours, method: str, path: str) -> None:
@@ -307,6 +328,23 @@ def test_sql_in_one_tenant_can_not_write_a_row_of_anothers(neighbours: Neighbour
         connection.execute(
             "INSERT INTO subscriber (tenant_id, name) VALUES (%s, 'x')", (neighbours.other.operator.tenant_id,)
         )
+
+
+@pytest.mark.parametrize(
+    "changed", ["cause = 'time'", "action = 'adjust'", "state = 'sent'", "attempts = 1"], ids=lambda text: text[:6]
+)
+def test_the_api_can_have_a_session_ended_and_no_more(neighbours: Neighbours, changed: str) -> None:
+    values = {"cause": "kick", "action": "disconnect", "state": "waiting", "attempts": 0}
+    column, _, value = changed.partition(" = ")
+    values[column] = value.strip("'")
+    tenant_id = neighbours.api.operator.tenant_id
+    with as_api(neighbours.api.settings, tenant_id) as connection:
+        statement = (
+            "INSERT INTO session_intent (tenant_id, session_key, router_id, reason, cause, action, state, attempts)"
+            " VALUES (%s, gen_random_uuid(), 1, 'kick', %s, %s, %s, %s)"
+        )
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+            connection.execute(statement, [tenant_id, *values.values()])
 
 
 def test_a_token_made_in_one_tenant_for_anothers_admin_is_good_for_nothing(neighbours: Neighbours) -> None:

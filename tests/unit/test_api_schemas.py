@@ -242,6 +242,7 @@ INTERNAL = {
     *("session", "session_history", "usage", "usage_day", "auth_log", "event", "job", "api_token"),
     *("ledger_posting", "ledger_entry", "wallet", "renewal", "webhook_inbox", "idempotency_key"),
     *("router_tunnel", "tunnel_hub"),
+    *("follow", "follow_plan", "session_held", "session_intent"),
 }
 # The same of single constraints, in tables that callers write in part.
 INTERNAL_CONSTRAINTS = {

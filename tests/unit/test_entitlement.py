@@ -694,6 +694,8 @@ def test_an_accept_is_worth_something_and_ends_when_it_should(account: Account, 
         assert verdict.session_timeout_s is not None
         # Whoever is online when Session-Timeout strikes has no validity longer than that, and not a second less.
         ends_at = account.expires_at + account.plan.grace
+        if account.service == "pppoe" and account.plan.walled_garden_address_list:
+            ends_at += 120 * SECOND  # in which it is moved into the garden
         assert NOW + SECOND * (verdict.session_timeout_s - 1) < ends_at
         others = {session.calling_station_id for session in account.open_sessions if not session.is_ghost(NOW)} - {mac}
         assert account.plan.drop_oldest or len(others) < account.plan.devices
