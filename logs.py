@@ -13,7 +13,8 @@ from structlog.typing import Processor
 from settings import Settings
 
 # What these say below WARNING is said better by our own lines.
-_QUIET = ("huey", "alembic", "httpx", "httpcore", "uvicorn.access")
+# uvicorn.error would also write down the whole address of each WebSocket, with what should not be in it.
+_QUIET = ("huey", "alembic", "httpx", "httpcore", "uvicorn.access", "uvicorn.error", "websockets")
 
 
 def configure(settings: Settings) -> None:

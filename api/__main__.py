@@ -6,6 +6,7 @@ import uvicorn
 
 import logs
 from api.app import create_app
+from api.websocket_protocol import UVICORN_OPTIONS
 from isp.encryption import EncryptionError
 from settings import Settings, SettingsError
 
@@ -29,6 +30,7 @@ def main() -> None:
         proxy_headers=False,  # api/app.py knows whom to believe
         server_header=False,
         timeout_graceful_shutdown=10,
+        **UVICORN_OPTIONS,
     )
 
 

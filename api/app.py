@@ -4,12 +4,15 @@ from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import (
     audit,
     c2b_validation,
     docs,
+    event_socket,
+    events,
     health,
     inbox,
     jobs,
@@ -47,7 +50,7 @@ class IdConvertor(Convertor[int]):
 
 CONVERTOR_TYPES["id"] = IdConvertor()
 
-ROUTES = [
+ROUTES: list[BaseRoute] = [
     at("/healthz", GET=health.healthz),
     at("/readyz", GET=health.readyz),
     at("/openapi.json", GET=docs.openapi),
@@ -78,6 +81,9 @@ ROUTES = [
     at("/api/v1/why", GET=why.read),
     at("/api/v1/jobs/{id:id}", GET=jobs.read),
     at("/api/v1/audit", GET=audit.index),
+    at("/api/v1/events", GET=events.index),
+    at("/api/v1/events/ticket", POST=events.ticket),
+    WebSocketRoute("/api/v1/events/ws", event_socket.events),
     at("/api/v1/payment-accounts", GET=payment_accounts.index, POST=payment_accounts.create),
     at(
         "/api/v1/payment-accounts/{id:id}",

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from api.event_hub import Hub
 from api.unknown_tokens import UnknownTokens
 from db import prepare
 from db.engine import make_engine, session_factory
@@ -39,6 +40,7 @@ class Services:
     site: Site
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
+    hub: Hub
     clock: Callable[[], datetime]
 
 
@@ -68,6 +70,7 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         site=Site.of(settings),
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
+        hub=Hub(settings.database_dsn("api")),
         clock=lambda: datetime.now(UTC),
     )
 
@@ -81,6 +84,7 @@ def lifespan(settings: Settings, keyring: Keyring) -> Callable[[Starlette], Abst
         try:
             yield {"services": services}
         finally:
+            await services.hub.close()
             services.engine.dispose()
             services.redis.close()
 

@@ -1,4 +1,8 @@
-"""Events: facts for people and programs that watch, written in the transaction of the fact. Partitioned by month."""
+"""Events: facts for people and programs that watch, written in the transaction of the fact. Partitioned by month.
+
+Their ids are in the order of their commits: a row gets its final id as its transaction commits (publish_event()). So
+whoever remembers the last id they saw misses nothing by asking for what is above it, and gets nothing twice.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -43,5 +47,5 @@ def record(
     subscription_id: int | None = None,
     router_id: int | None = None,
 ) -> None:
-    """Adds an event to the running transaction; a trigger notifies the channel `kibali_event` when it commits."""
+    """Adds an event to the running transaction. As it commits, `kibali_event` is notified of the tenant's id."""
     session.add(Event(type=type_, data=data, tenant_id=tenant_id, subscription_id=subscription_id, router_id=router_id))

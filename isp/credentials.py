@@ -42,6 +42,11 @@ def new_api_token() -> str:
     return "kbl_" + secrets.token_urlsafe(32)
 
 
+def new_event_ticket() -> str:
+    """`kbt_` and 43 URL-safe characters that hold 256 random bits."""
+    return "kbt_" + secrets.token_urlsafe(32)
+
+
 def is_api_token(text: str) -> bool:
     return _API_TOKEN.fullmatch(text) is not None
 

@@ -24,6 +24,7 @@ from psycopg import sql
 from starlette.applications import Starlette
 
 from api.app import create_app
+from api.websocket_protocol import UVICORN_OPTIONS
 from db import admin, tenant
 from db.engine import make_engine, session_factory
 from settings import Settings
@@ -145,7 +146,13 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     config = uvicorn.Config(
-        app, lifespan="on", log_config=None, access_log=False, proxy_headers=False, server_header=False
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        **UVICORN_OPTIONS,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -186,6 +186,8 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /sessions/{session_key}/disconnect": lambda shop: Sample(f"/sessions/{session(shop)}/disconnect"),
     "GET /why": lambda shop: Sample("/why?who=jane"),
     "GET /jobs/{id}": lambda shop: Sample(f"/jobs/{job(shop)}"),
+    "GET /events": lambda shop: Sample("/events"),
+    "POST /events/ticket": lambda shop: Sample("/events/ticket"),
     "GET /audit": lambda shop: Sample("/audit"),
     "GET /payment-accounts": lambda shop: Sample("/payment-accounts"),
     "POST /payment-accounts": lambda shop: Sample("/payment-accounts", account_body()),

@@ -33,6 +33,7 @@ TABLES = (
     "auth_log",
     "job",
     "event",
+    "event_ticket",
     "payment_account",
     "payment_intent",
     "payment",
@@ -150,6 +151,8 @@ def furnish_with_money(
         "INSERT INTO voucher_batch (tenant_id, plan_id, count, code_length) VALUES (%(tenant)s, %(plan)s, 1, 10)",
         "INSERT INTO voucher (tenant_id, batch_id, code_hash, code_sealed)"
         " SELECT %(tenant)s, id, 'x', 'x' FROM voucher_batch",
+        "INSERT INTO event_ticket (ticket_hash, tenant_id, admin_id, expires_at)"
+        " SELECT 'x', %(tenant)s, id, now() FROM admin WHERE tenant_id = %(tenant)s LIMIT 1",
         "INSERT INTO idempotency_key (tenant_id, admin_id, key, request_digest, created_at)"
         " SELECT %(tenant)s, id, 'x', 'x', now() FROM admin WHERE tenant_id = %(tenant)s LIMIT 1",
     ):

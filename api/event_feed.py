@@ -1,0 +1,143 @@
+"""The newest events of one tenant, kept for all of this process's clients together."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from itertools import pairwise
+
+from db.event_feed import EventRow
+from isp.event_types import is_seen
+
+# A client that is further behind than this is too slow.
+KEPT_EVENTS = 2_000
+# Clients refuse messages that are too long: many at 1 MiB, which are so many characters at four bytes each.
+MOST_CHARACTERS = 250_000
+
+
+class Filter:
+    """What a client sees: by its role, and by what it asked for. Alike ones are equal."""
+
+    __slots__ = ("_is_seen", "key")
+
+    def __init__(self, role: str, wanted: frozenset[str] | None) -> None:
+        self.key = (role, wanted)
+        self._is_seen: dict[str, bool] = {}
+
+    def passes(self, event_type: str) -> bool:
+        known = self._is_seen.get(event_type)
+        if known is None:
+            known = self._is_seen[event_type] = is_seen(event_type, *self.key)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent; whoever has had it has had everything up to `last_id`."""
+
+    text: str
+    last_id: int
+
+
+class Batch:
+    """Events that were read together, each made into JSON once, and the messages for all who see the same of them."""
+
+    def __init__(self, after: int, rows: Sequence[EventRow]) -> None:
+        self.after = after
+        self.last_id = rows[-1].id
+        self._rows = rows
+        self._texts = [event_json(row) for row in rows]
+        self._messages: dict[object, list[Message]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def messages(self, wanted: Filter, after: int) -> list[Message]:
+        """For a client that has had everything up to `after`; empty if it sees none of the rest."""
+        if after > self.after:
+            return self._make(wanted, after)
+        if wanted.key not in self._messages:
+            self._messages[wanted.key] = self._make(wanted, after)
+        return self._messages[wanted.key]
+
+    def _make(self, wanted: Filter, after: int) -> list[Message]:
+        made: list[Message] = []
+        texts: list[str] = []
+        size, last_id = 0, after
+        for row, text in zip(self._rows, self._texts, strict=True):
+            if row.id <= after or not wanted.passes(row.type):
+                continue
+            if texts and size + len(text) > MOST_CHARACTERS:
+                made.append(_message(texts, last_id))
+                texts, size = [], 0
+            texts.append(text)
+            size += len(text)
+            last_id = row.id
+        if texts:
+            made.append(_message(texts, self.last_id))
+        return made
+
+
+class Feed:
+    """`newest`: everything up to this id was published here, or before there was this feed."""
+
+    def __init__(self, tenant_id: int, newest: int) -> None:
+        self.tenant_id = tenant_id
+        self.newest = newest
+        self.clients = 0
+        self.changed = asyncio.Event()
+        """Set, for good, when there is something new; then there is another."""
+        self._batches: deque[Batch] = deque()
+        self._count = 0
+        self._oldest_after = newest
+
+    def publish(self, rows: Sequence[EventRow]) -> None:
+        """The events that follow `newest`."""
+        assert rows
+        assert rows[0].id > self.newest
+        assert all(one.id < next_.id for one, next_ in pairwise(rows))
+        batch = Batch(self.newest, rows)
+        self._batches.append(batch)
+        self._count += len(batch)
+        self.newest = batch.last_id
+        while self._count > KEPT_EVENTS and len(self._batches) > 1:
+            dropped = self._batches.popleft()
+            self._count -= len(dropped)
+            self._oldest_after = dropped.last_id
+        self.wake()
+
+    def wake(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+    def has_all_after(self, event_id: int) -> bool:
+        """Whether `behind` knows of every event that follows this id."""
+        return event_id >= self._oldest_after
+
+    def behind(self, event_id: int) -> list[Batch]:
+        """The batches that hold what follows this id."""
+        found: list[Batch] = []
+        for batch in reversed(self._batches):
+            if batch.last_id <= event_id:
+                break
+            found.append(batch)
+        return found[::-1]
+
+
+def _message(texts: Sequence[str], last_id: int) -> Message:
+    return Message(f'{{"type":"events","last_id":{last_id},"events":[{",".join(texts)}]}}', last_id)
+
+
+def event_json(row: EventRow) -> str:
+    """As `GET /api/v1/events` shows it."""
+    content = {
+        "id": row.id,
+        "type": row.type,
+        "created_at": row.created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "subscription_id": row.subscription_id,
+        "router_id": row.router_id,
+        "data": row.data,
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
