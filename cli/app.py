@@ -31,6 +31,7 @@ COMMANDS = {
     "payment-account": ("cli.payment_accounts", "accounts"),
     "payment": ("cli.payments", "payments"),
     "voucher": ("cli.vouchers", "vouchers"),
+    "event": ("cli.events", "event"),
     "queue": ("cli.queues", "queue"),
     "job": ("cli.jobs", "job"),
     "audit": ("cli.audit", "audit"),

@@ -71,15 +71,21 @@ def report_progress(session: Session, claim: Claim, percent: int) -> bool:
     """Writes it down and tells the watchers. Whether the job is still ours."""
     if not _changed(session, _ours(claim).values(progress=percent)):
         return False
-    data = {"job_id": claim.job_id, "queue": claim.queue, "task": claim.task, "percent": percent}
-    event.record(session, "job.progress", data, claim.tenant_id)
+    _record_progress(session, claim, percent)
     return True
 
 
 def succeed(session: Session, claim: Claim) -> bool:
     """Whether it was still ours to end; if not, nothing that this transaction did may be committed."""
     end = {"state": "succeeded", "finished_at": func.now(), "progress": 100, "error": None, **_NOBODYS}
-    return _changed(session, _ours(claim).values(end))
+    before = select(Job.id, Job.progress).where(Job.id == claim.job_id).cte("before")
+    statement = _ours(claim).where(Job.id == before.c.id).values(end).returning(before.c.progress)
+    progress = session.scalar(statement.execution_options(synchronize_session=False))
+    if progress is None:
+        return False
+    if 0 < progress < 100:  # who watches it learns that it is over
+        _record_progress(session, claim, 100)
+    return True
 
 
 def try_again(session: Session, claim: Claim, error: str, after_s: float) -> bool:
@@ -113,6 +119,11 @@ def give_back(session: Session, claim: Claim) -> bool:
 def record_failed(session: Session, job_id: int, queue: str, task: str, error: str, tenant_id: int | None) -> None:
     data = {"job_id": job_id, "queue": queue, "task": task, "error": error}
     event.record(session, "job.failed", data, tenant_id)
+
+
+def _record_progress(session: Session, claim: Claim, percent: int) -> None:
+    data = {"job_id": claim.job_id, "queue": claim.queue, "task": claim.task, "percent": percent}
+    event.record(session, "job.progress", data, claim.tenant_id)
 
 
 _NOBODYS = {"claim": None, "lease_until": None}

@@ -8,6 +8,7 @@ from sqlalchemy import CursorResult, delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db import event
 from db.job import UNFINISHED, Job, in_state
 from db.refusal import Conflict, NotFound
 
@@ -107,6 +108,8 @@ def cancel(session: Session, job_id: int) -> Job:
     job = by_id(session, job_id)
     if cancelled is None:
         raise Conflict(f"The job is over: {job.state}.", code="finished")
+    data = {"job_id": job.id, "queue": job.queue, "task": job.task}
+    event.record(session, "job.cancelled", data, job.tenant_id)
     return job
 
 

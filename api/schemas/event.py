@@ -61,7 +61,8 @@ class TicketOut(Output):
 class Hello(Input):
     """The first message of a client: who it is, and from where it goes on.
 
-    `tenant`: its short name; for the platform's admins. `after`: the last id it has seen; null for what happens from now on. `types` null: all that its role may see.
+    `tenant`: its short name, for the platform's admins. `after`: the last id it has seen; null for what happens from
+    now on. `types` null: all that its role may see.
     """
 
     type: Literal["auth"]

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from starlette.routing import Route
 
 from api.app import ROUTES
 from api.endpoint import Endpoint, Resource
@@ -54,7 +55,7 @@ def known_routes() -> Iterator[Known]:
     """All that ask who is there."""
     for route in ROUTES:
         resource = getattr(route, "app", None)
-        if isinstance(resource, Resource):
+        if isinstance(route, Route) and isinstance(resource, Resource):
             for method, endpoint in resource.endpoints.items():
                 if method != "HEAD" and isinstance(endpoint, Endpoint):
                     yield Known(method, route.path, endpoint)

@@ -10,11 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api import event_feed, event_hub, event_socket
 from api.event_socket import BAD_MESSAGE, FORBIDDEN, NO_HELLO, TRY_AGAIN_LATER, UNAUTHORIZED, UNKNOWN_ID
+from cli.app import kibali
 from db import event_ticket
 from settings import Settings
 from tests.integration.api_server import Client, api_of, make_operator, platform_token, shared_settings
@@ -82,6 +84,14 @@ def test_events_are_filtered_by_type_subject_and_time(api: Client) -> None:
     assert found(until="2020-01-01T00:00:00Z") == []
     for query in ({"type": "nonsense"}, {"type": "payment.*,"}, {"since": "yesterday"}, {"router_id": "x"}):
         assert api.request("GET", "/events", params=query).status_code == 422, query
+
+
+def test_the_command_lists_what_the_api_lists(api: Client, environ: Mapping[str, str]) -> None:
+    write_events(api.settings, tenant_of(api), 1, 2)
+    write_events(api.settings, tenant_of(api), 3, event_type="router.status")
+    said = CliRunner().invoke(kibali, ["event", "list", "--type", "payment.*", "--json"], env=environ)
+    assert json.loads(said.stdout) == api.get("/events", type="payment.*")["items"]
+    assert "router.status" in CliRunner().invoke(kibali, ["event", "list", "--limit", "1"], env=environ).stdout
 
 
 VISIBLE = {

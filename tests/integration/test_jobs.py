@@ -237,6 +237,23 @@ def test_a_lease_that_can_not_be_renewed_is_lost_when_it_is_over(
     assert time.monotonic() - began >= 0.5
 
 
+def test_who_watches_progress_learns_how_it_ended(bench: Bench, settings: Settings) -> None:
+    def percents() -> list[int]:
+        return bench.scalars("SELECT (data->>'percent')::int FROM event WHERE type = 'job.progress' ORDER BY id")
+
+    watched = running(bench, settings, bench.enqueue(leave_mark))
+    watched.progress(40)
+    unwatched = running(bench, settings, bench.enqueue(leave_mark))
+    for job in (watched, unwatched):
+        with bench.sessions.begin() as session:
+            assert job_life.succeed(session, job.claim)
+    assert percents() == [40, 100]
+    cancelled = bench.enqueue(leave_mark)
+    with bench.sessions.begin() as session:
+        job_list.cancel(session, cancelled)
+    assert bench.scalars("SELECT data->>'job_id' FROM event WHERE type = 'job.cancelled'") == [str(cancelled)]
+
+
 def test_progress_is_seen_at_once_and_is_an_event(bench: Bench, settings: Settings) -> None:
     job = running(bench, settings, bench.enqueue(leave_mark))
     with bench.sessions() as session:
