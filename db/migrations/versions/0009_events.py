@@ -6,8 +6,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0006"
-down_revision: str | None = "0005"
+revision: str = "0009"
+down_revision: str | None = "0008"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("event_ticket_tenant_id_fkey")),
         sa.PrimaryKeyConstraint("ticket_hash", name=op.f("event_ticket_pkey")),
     )
-    op.execute((SQL / "0006_events.sql").read_text())
+    op.execute((SQL / "0009_events.sql").read_text())
 
 
 def downgrade() -> None:
