@@ -109,7 +109,7 @@ def actor_of(identity: Identity, request: Request) -> Actor:
 def _identity(services: Services, token: str) -> Identity | None:
     if not credentials.is_api_token(token):
         return None
-    with services.sessions.begin() as session:
+    with services.lookups.begin() as session:
         return admin.authenticate(session, credentials.api_token_hash(token))
 
 

@@ -14,6 +14,11 @@ MAX_DEPTH = 20
 _DRAIN_BYTES = 10 * MAX_BYTES
 
 
+def is_empty(request: Request) -> bool:
+    """Whether the headers say that nothing follows (RFC 9112, 6.3)."""
+    return "transfer-encoding" not in request.headers and request.headers.get("content-length", "0") == "0"
+
+
 async def read(request: Request) -> bytes:
     """The whole body. Raises Problem 413 if it is too large."""
     declared = request.headers.get("content-length", "")

@@ -101,10 +101,21 @@ class Endpoint:
     async def answer(self, request: Request, shown: "Endpoint | None" = None) -> Response:
         """`shown` is what GET shows of that which the request is about."""
         services = services_of(request)
+        if body.is_empty(request):  # one turn of a thread does
+            try:
+                return await run_in_threadpool(self._admit_and_run, services, request, shown)
+            finally:  # what a thread binds is gone with it
+                if admitted := getattr(request.state, "caller", None):
+                    _name_in_log(admitted)
         caller = await run_in_threadpool(auth.admit, services, request, self.right)
-        structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, admin_id=caller.identity.admin_id)
+        _name_in_log(caller)
         content = await body.read(request)
         return await run_in_threadpool(self._run, services, caller, request, content, shown)
+
+    def _admit_and_run(self, services: Services, request: Request, shown: "Endpoint | None") -> Response:
+        request.state.caller = caller = auth.admit(services, request, self.right)
+        _name_in_log(caller)
+        return self._run(services, caller, request, b"", shown)
 
     def _run(
         self, services: Services, caller: Caller, request: Request, content: bytes, shown: "Endpoint | None"
@@ -243,6 +254,10 @@ def relate(routes: Iterable[BaseRoute]) -> None:
         found = owner.endpoints.get("GET") if isinstance(owner, Resource) else None
         if isinstance(resource, Resource) and isinstance(found, Endpoint) and found.query is NoQuery:
             resource.shown = found
+
+
+def _name_in_log(caller: Caller) -> None:
+    structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id, admin_id=caller.identity.admin_id)
 
 
 def _parameters(request: Request) -> dict[str, str]:

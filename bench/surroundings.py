@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from cli.failure import Failure
 from cli.instance import freeradius, readiness
+from cli.instance.parts import Part
 from cli.instance.secrets_file import make_missing_secrets, secret_values
 from settings import CHECKOUT, PREFIX, Settings
 from tests.servers import UNPRIVILEGED, base_environ, kibali_command, process_environ
@@ -63,6 +65,24 @@ def running_postgres(around: Surroundings) -> Iterator[int]:
     with _running(kibali_command("run", "postgres", end_signal="INT"), around.environ, log) as process:
         _wait(readiness.postgres, around.settings, "postgres", process, log)
         yield process.pid
+
+
+@contextmanager
+def running_part(around: Surroundings, part: Part) -> Iterator[int]:
+    """The process id of a part, as `./kibali run PART` runs it."""
+    log = around.settings.var / f"{part.name}.log"
+    with _running(kibali_command("run", part.name, end_signal="INT"), around.environ, log) as process:
+        _wait(part.is_ready, around.settings, part.name, process, log)
+        yield process.pid
+
+
+@contextmanager
+def running_program(around: Surroundings, module: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`python -m MODULE` with our settings, beside the parts."""
+    log = around.settings.var / f"{module}.log"
+    command = _unprivileged([sys.executable, "-m", module, *arguments])
+    with _running(command, around.environ, log) as process:
+        yield process
 
 
 @contextmanager

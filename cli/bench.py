@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -29,6 +29,22 @@ _OPTIONS = (
 )
 
 
+# Likewise of `python -m bench.api`.
+_API_OPTIONS = (
+    click.option("--quick", is_flag=True, help="Some seconds: whether everything works, not how fast it is."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+    click.option("--seconds", type=float, help="How long each point is measured."),
+    click.option("--keep", metavar="DIR", help="Where database and logs are kept."),
+    click.option("--no-save", is_flag=True, help="Write nothing to bench/results/."),
+)
+
+
+def api_options(command: C) -> C:
+    for option in reversed(_API_OPTIONS):
+        command = option(command)
+    return command
+
+
 def radius_options(command: C) -> C:
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -49,10 +65,26 @@ def radius(context: click.Context, /, **_values: object) -> None:
     The whole run takes some twelve minutes and 15 GB, and wants the machine for itself. It writes
     bench/results/radius-DATE.md and .json; docs/performance.md says how it measures.
     """
+    _become("bench.radius", context)
+
+
+@bench.command()
+@api_options
+@click.pass_context
+def api(context: click.Context, /, **_values: object) -> None:
+    """Measure the API's list, read, create and webhook with 100,000 subscribers.
+
+    Beside them the same list by the barest Starlette and psycopg handler there could be. The whole run takes some two
+    minutes and wants the machine for itself. It writes bench/results/api-DATE.md and .json.
+    """
+    _become("bench.api", context)
+
+
+def _become(module: str, context: click.Context) -> NoReturn:
     if not (CHECKOUT / "bench").exists():
         raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
     os.chdir(CHECKOUT)
-    command = [sys.executable, "-m", "bench.radius", *_arguments(context)]
+    command = [sys.executable, "-m", module, *_arguments(context)]
     os.execv(command[0], command)  # noqa: S606
 
 

@@ -1,28 +1,41 @@
 """Connections: one engine per process and role, and sessions that see one tenant or, where the role may, all."""
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+import select
+import time
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 import db.models  # noqa: F401 (a process must know every table that a foreign key names)
 from db.actor import Actor
 from settings import DatabaseRole, Settings
 
 CONNECT_TIMEOUT_S = 5
+_ASK_AFTER_S = 10
+"""A connection that was idle for longer is asked whether it lives; before, its socket tells that it was closed."""
+_SET_TENANT = (
+    "SELECT set_config('kibali.tenant_id', %s, true), set_config('kibali.platform', %s, true),"
+    " set_config('kibali.actor', %s, true)"
+)
 
 
 def make_engine(settings: Settings, role: DatabaseRole, *, pool_size: int = 5) -> Engine:
     """An engine that connects as `kibali_<role>`; connections that died while idle are replaced unseen."""
     url = make_url(settings.database_dsn(role)).set(drivername="postgresql+psycopg")
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         hide_parameters=True,  # an error's text and traceback go to a log; parameters may be secrets
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": f"kibali-{role}"},
     )
+    event.listen(engine, "checkin", _note_the_time)
+    event.listen(engine, "checkout", _replace_if_dead)
+    return engine
 
 
 def session_factory(engine: Engine) -> sessionmaker[Session]:
@@ -35,19 +48,15 @@ def use_tenant(session: Session, tenant_id: int | None, actor: Actor | None = No
 
     None is the platform itself: what belongs to no tenant, and the tenants. `actor` is who the audit log names.
     """
-    statement = text(
-        "SELECT set_config('kibali.tenant_id', :tenant_id, true), set_config('kibali.platform', :platform, true),"
-        " set_config('kibali.actor', :actor, true)"
+    values = (
+        "" if tenant_id is None else str(tenant_id),
+        "on" if tenant_id is None else "",
+        actor.setting() if actor else "",
     )
-    values = {
-        "tenant_id": "" if tenant_id is None else str(tenant_id),
-        "platform": "on" if tenant_id is None else "",
-        "actor": actor.setting() if actor else "",
-    }
 
     @event.listens_for(session, "after_begin")
     def confine(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-        connection.execute(statement, values)
+        connection.exec_driver_sql(_SET_TENANT, values)
 
     return session
 
@@ -60,3 +69,35 @@ def act_as(session: Session, actor: Actor) -> Session:
         connection.execute(text("SELECT set_config('kibali.actor', :actor, true)"), {"actor": actor.setting()})
 
     return session
+
+
+def _note_the_time(_connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _replace_if_dead(
+    connection: psycopg.Connection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Raises DisconnectionError, upon which the pool makes a new connection.
+
+    What PostgreSQL says unasked is that it ends, or nothing that matters. Asking each time would be a round trip more
+    for every request.
+    """
+    idle_since = record.info.get("idle_since")
+    if idle_since is None:
+        return  # it is new
+    if not _has_something_to_read(connection) and time.monotonic() - idle_since < _ASK_AFTER_S:
+        return
+    try:
+        connection.execute("SELECT")
+        connection.rollback()
+    except psycopg.Error:
+        raise exc.DisconnectionError from None
+
+
+def _has_something_to_read(connection: psycopg.Connection) -> bool:
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
