@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from isp.session_identity import ARCHIVE_LOCK
 from isp.subscription import Validity, ValidityUnit
-from radius_module.arrays import Array, bools, int8s, texts, timestamps, uuids
-from radius_module.connection import BoundedConnection, statement
+from radius_module.arrays import Packed, bools, int8s, texts, timestamps, uuids
+from radius_module.connection import BoundedConnection, Statement
 from radius_module.request import AccountingRequest, RouterRestart
 
 # A Start is of a new session, and not looked for in the history, unless it is so late that its session may be there.
@@ -22,7 +22,7 @@ _MAYBE_ARCHIVED_AFTER = timedelta(minutes=30)
 _HOLD_OFF_ARCHIVE = f"SELECT pg_advisory_xact_lock_shared({ARCHIVE_LOCK})"
 
 # A late packet of a session that is in the history already: back into the hot table with it.
-_RESTORE = """
+_RESTORE = Statement("""
 WITH missing AS (
     SELECT key FROM unnest(%(session_key)b::uuid[]) AS q (key)
      WHERE NOT EXISTS (SELECT FROM session s WHERE s.session_key = q.key)
@@ -43,12 +43,12 @@ SELECT session_key, tenant_id, router_id, subscription_id, service, username, ac
        stop_received, terminate_cause, session_time_s, input_octets, output_octets
   FROM restored ORDER BY session_key
 ON CONFLICT (session_key) DO NOTHING
-"""
+""")
 
 # Without a Class of ours a router's repeated Acct-Session-Id gives a repeated key. A session that began well after the
 # last packet of the one that holds the key is another one: the old one leaves for the history. What comes of the old
 # one even later is not stored (_STORE leaves it out), lest it be taken for the new one's.
-_ROTATE = """
+_ROTATE = Statement("""
 WITH newcomer AS (
     SELECT key, began_at FROM unnest(%(session_key)b::uuid[], %(began_at)b::timestamptz[]) AS q (key, began_at)
 ), ended AS (
@@ -68,7 +68,7 @@ SELECT session_key, tenant_id, router_id, subscription_id, service, username, ac
        output_octets
   FROM ended
 ON CONFLICT DO NOTHING
-"""
+""")
 
 # What the sessions gained counts for their subscriptions, by day and in all.
 _COUNT = """
@@ -101,7 +101,7 @@ gain AS MATERIALIZED (
 # of the questions. What it does not return (a session that is not there, or is nobody's) is for _STORE. Only for
 # packets with a Class of ours, which no other session can have. The arrays are sorted by key, so that rows are locked
 # in one order.
-_REPORT = statement(f"""
+_REPORT = Statement(f"""
 WITH packet AS MATERIALIZED (
     SELECT * FROM unnest(%(session_key)b::uuid[], %(event_at)b::timestamptz[], %(session_time_s)b::int8[],
                          %(octets_in)b::int8[], %(octets_out)b::int8[], %(framed_ip_address)b::text[],
@@ -145,7 +145,7 @@ SELECT session_key FROM stored
 
 # Sorted, so that two servers lock rows in one order. A Stop ends a session for good; what only we took for dead (a
 # reboot, a new session on its port, silence) lives again with its next packet.
-_STORE = statement(f"""
+_STORE = Statement(f"""
 WITH packet AS MATERIALIZED (
     SELECT q.*, r.tenant_id, who.id AS subscription, coalesce(plan.interim_interval_s, 300) AS interval_s,
            CASE WHEN r.swap_octets THEN q.octets_out ELSE q.octets_in END AS input_octets,
@@ -222,7 +222,7 @@ SELECT session_key FROM stored
 """)  # noqa: S608 (of constants)
 
 # A new session shows that an older one of its port, or of the same device under the same subscription, is over.
-_SUPERSEDE = """
+_SUPERSEDE = Statement("""
 WITH over AS (
     SELECT old.session_key
       FROM session new JOIN session old
@@ -240,7 +240,7 @@ WITH over AS (
 )
 UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'Superseded'
   FROM held WHERE s.session_key = held.session_key AND s.stopped_at IS NULL
-"""
+""")
 
 _ROUTER_RESTART = """
 WITH held AS (
@@ -253,7 +253,7 @@ UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'NAS-Reboot'
 """
 
 # First logins: the clock of a plan that counts from them starts; the account takes its device.
-_FIRST_LOGINS = """
+_FIRST_LOGINS = Statement("""
 SELECT s.id, s.activated_at IS NULL, o.started_at, upper(o.calling_station_id::text),
        s.bind_mac AND s.bound_mac IS NULL, p.validity_unit, p.validity_count, t.timezone
   FROM session o
@@ -263,7 +263,7 @@ SELECT s.id, s.activated_at IS NULL, o.started_at, upper(o.calling_station_id::t
  WHERE o.session_key = ANY(%(session_key)b::uuid[])
    AND (s.activated_at IS NULL AND s.status = 'active' OR s.bind_mac AND s.bound_mac IS NULL)
  ORDER BY s.id, o.started_at
-"""
+""")
 
 _ACTIVATE = """
 UPDATE subscription SET activated_at = %(started_at)s, expires_at = %(expires_at)s, updated_at = now()
@@ -274,7 +274,7 @@ _BIND = (
 )
 
 # The columns that an attribute of a packet becomes, and how they are packed.
-_REPORTED: dict[str, Callable[[Sequence[Any]], Array]] = {
+_REPORTED: dict[str, Callable[[Sequence[Any]], Packed]] = {
     "session_key": uuids,
     "event_at": timestamps,
     "session_time_s": int8s,
@@ -347,35 +347,38 @@ def _is_report(packet: AccountingRequest) -> bool:
 def _report(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
     """One statement, which is a transaction of its own."""
     packets = sorted(packets, key=lambda packet: packet.session_key.int)
-    return {row[0] for row in connection.execute(_REPORT, _columns(packets, _REPORTED), binary=True)}
+    return {row[0] for row in connection.ask(_REPORT, _columns(packets, _REPORTED))}
 
 
 def _store_others(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
-    """One round trip and one commit for all of them, a second for those that start."""
+    """One commit for all of them, a second for those that start."""
     old = datetime.now(UTC) - _MAYBE_ARCHIVED_AFTER
     known = [packet.session_key for packet in packets if packet.status_type != "Start" or packet.event_at < old]
     started = [packet.session_key for packet in packets if packet.status_type == "Start"]
     classless = [packet for packet in packets if packet.subscription_id is None]
-    with connection.pipeline(), connection.transaction():
-        if known:
-            connection.execute(_HOLD_OFF_ARCHIVE)
-            connection.execute(_RESTORE, {"session_key": uuids(known)})
-        if classless:
-            connection.execute(_ROTATE, _beginnings(classless))
-        stored = connection.execute(_STORE, _columns(packets, _WHOLE), binary=True)
+    columns = _columns(packets, _WHOLE)
+    if known or classless:
+        with connection.transaction():
+            if known:
+                connection.execute(_HOLD_OFF_ARCHIVE)
+                connection.ask(_RESTORE, {"session_key": uuids(known)})
+            if classless:
+                connection.ask(_ROTATE, _beginnings(classless))
+            stored = connection.ask(_STORE, columns)
+    else:
+        stored = connection.ask(_STORE, columns)
     if started:
         _follow_up(connection, started)
     return {row[0] for row in stored}
 
 
 def _follow_up(connection: BoundedConnection, started: Sequence[UUID]) -> None:
-    """What a Start means beyond its session. A transaction of its own: it touches other sessions and subscriptions, and
-    two batches that did so while they hold what they stored could wait for each other.
+    """What a Start means beyond its session. In transactions of their own: they touch other sessions and subscriptions,
+    and two batches that did so while they hold what they stored could wait for each other.
     """
-    with connection.pipeline(), connection.transaction():
-        connection.execute(_SUPERSEDE, {"session_key": uuids(started)})
-        first_logins = connection.execute(_FIRST_LOGINS, {"session_key": uuids(started)}, binary=True)
-    for row in first_logins:
+    keys = {"session_key": uuids(started)}
+    connection.ask(_SUPERSEDE, keys)
+    for row in connection.ask(_FIRST_LOGINS, keys):
         _first_login(connection, *row)
 
 
@@ -397,7 +400,7 @@ def _first_login(
         connection.execute(_BIND, {"id": subscription_id, "mac": mac})
 
 
-def _beginnings(packets: Sequence[AccountingRequest]) -> dict[str, Array]:
+def _beginnings(packets: Sequence[AccountingRequest]) -> dict[str, Packed]:
     return {
         "session_key": uuids([packet.session_key for packet in packets]),
         "began_at": timestamps([packet.event_at - timedelta(seconds=packet.session_time_s) for packet in packets]),
@@ -405,8 +408,8 @@ def _beginnings(packets: Sequence[AccountingRequest]) -> dict[str, Array]:
 
 
 def _columns(
-    packets: Sequence[AccountingRequest], attributes: Mapping[str, Callable[[Sequence[Any]], Array]]
-) -> dict[str, Array]:
+    packets: Sequence[AccountingRequest], attributes: Mapping[str, Callable[[Sequence[Any]], Packed]]
+) -> dict[str, Packed]:
     columns = {name: packed([getattr(packet, name) for packet in packets]) for name, packed in attributes.items()}
     columns["octets_in"] = int8s([packet.input_octets for packet in packets])
     columns["octets_out"] = int8s([packet.output_octets for packet in packets])

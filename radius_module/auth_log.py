@@ -13,7 +13,8 @@ from typing import Any
 
 import psycopg
 
-from radius_module.connection import BoundedConnection, DatabaseAway, Link
+from radius_module.arrays import text
+from radius_module.connection import BoundedConnection, DatabaseAway, Link, Statement
 
 MAX_WAITING = 50_000
 # Few at a time: while rows become JSON no login is decided.
@@ -23,14 +24,14 @@ FLUSH_S = 0.05
 # The tenant is the router's; an entry of a router that is gone by now is left out. One JSON document is the cheapest
 # way for many rows that hold documents themselves. As jsonb it is parsed once; of json each ->> parses its row again,
 # which took PostgreSQL twice as long.
-_INSERT = """
+_INSERT = Statement("""
 INSERT INTO auth_log (logged_at, tenant_id, router_id, subscription_id, username, calling_station_id, service,
                       result, reason, detail)
 SELECT to_timestamp((e ->> 0)::float8), r.tenant_id, r.id, (e ->> 2)::int8, e ->> 3, (e ->> 4)::macaddr, e ->> 5,
        e ->> 6, e ->> 7, e -> 8
-  FROM jsonb_array_elements(%s::jsonb) e
+  FROM jsonb_array_elements(%(rows)b::text::jsonb) e
   JOIN router r ON r.id = (e ->> 1)::int8
-"""
+""")
 
 
 @dataclass(slots=True)
@@ -111,4 +112,4 @@ def _insert(connection: BoundedConnection, batch: list[Entry]) -> None:
         )
         for entry in batch
     ]
-    connection.execute(_INSERT, [json.dumps(rows, separators=(",", ":"))])
+    connection.ask(_INSERT, {"rows": text(json.dumps(rows, separators=(",", ":")))})

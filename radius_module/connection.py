@@ -1,14 +1,22 @@
 """A PostgreSQL connection that never keeps a packet waiting: every wait ends, and reconnecting happens elsewhere."""
 
-from collections.abc import Callable, Generator
+import os
+import re
+import socket
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.waiting import Ready, Wait
 
-from radius_module.arrays import Array, ArrayDumper
+from radius_module.arrays import Packed
 
 T = TypeVar("T")
 
@@ -16,9 +24,19 @@ T = TypeVar("T")
 _INTERVAL_S = 0.1
 
 
-def statement(text: str) -> str:
-    """`text` without its indentation: psycopg keeps what it made of a statement only up to 4,096 characters."""
-    return " ".join(text.split())
+# How often the watchdog looks for a question whose time is up.
+_WATCH_EVERY_S = 0.05
+
+
+class Statement:
+    """A statement that is prepared once for a connection. Its parameters are Packed, written `%(name)b`."""
+
+    def __init__(self, text: str) -> None:
+        self.parameters = tuple(dict.fromkeys(re.findall(r"%\((\w+)\)b", text)))
+        numbers = {name: f"${number}" for number, name in enumerate(self.parameters, start=1)}
+        self.text = re.sub(r"%\((\w+)\)b", lambda found: numbers[found[1]], " ".join(text.split())).encode()
+        self.name = f"kibali_{id(self):x}".encode()
+        self.formats = [1] * len(self.parameters)
 
 
 class DatabaseAway(Exception):
@@ -30,15 +48,94 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     deadline: float | None = None
 
+    @classmethod
+    def open(cls, dsn: str, **options: Any) -> Self:
+        """Connected, each statement a transaction of its own. Raises psycopg.Error.
+
+        psycopg prepares nothing by itself: after a rollback it would drop all that is prepared, ours too.
+        """
+        connection = cls.connect(dsn, autocommit=True, prepare_threshold=None, **options)
+        assert isinstance(connection, cls)
+        return connection
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.adapters.register_dumper(Array, ArrayDumper)
+        self.is_asking = False
+        self._statements: set[bytes] = set()
+
+    def ask(self, statement: Statement, values: Mapping[str, Packed]) -> list[tuple[Any, ...]]:
+        """The rows of the answer, by one call of libpq, which gives Python's lock away once. Raises psycopg.Error.
+
+        `execute` gives it away for sending, for each wait and for reading, and waits for it behind the other threads
+        each time. libpq by itself waits without end: a Watchdog has to look after the connection.
+        """
+        packed = [values[name].data for name in statement.parameters]
+        self.is_asking = True
+        try:
+            if statement.name not in self._statements:
+                self._check(self.pgconn.prepare(statement.name, statement.text))
+                self._statements.add(statement.name)
+            result = self.pgconn.exec_prepared(statement.name, packed, statement.formats, 1)
+        finally:
+            self.is_asking = False
+        self._check(result)
+        transformer = Transformer(self)
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)
+
+    def hang_up(self) -> None:
+        """Ends what the connection waits for in another thread, which gets an OperationalError."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
+
+    def _check(self, result: PGresult) -> None:
+        if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            return
+        if self.pgconn.status == ConnStatus.BAD:
+            raise psycopg.OperationalError(self.pgconn.get_error_message())
+        raise error_from_result(result)
 
     def wait(
         self, gen: Generator[Wait, Ready | int, T], interval: float = _INTERVAL_S, timeout: float | None = None
     ) -> T:
         left_s = timeout if self.deadline is None else max(0.0, self.deadline - monotonic())
         return super().wait(gen, interval, left_s)
+
+
+class Watchdog:
+    """Hangs up on a server that keeps a question beyond its connection's deadline."""
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+        self._lock = Lock()
+        self._is_running = False
+
+    def look_after(self, link: "Link") -> None:
+        with self._lock:
+            self._links.append(link)
+            if not self._is_running:
+                self._is_running = True
+                Thread(target=self._run, name="watchdog", daemon=True).start()
+
+    def forget(self, link: "Link") -> None:
+        with self._lock, suppress(ValueError):
+            self._links.remove(link)
+
+    def _run(self) -> None:
+        pause = Event()
+        while True:
+            pause.wait(_WATCH_EVERY_S)
+            with self._lock:
+                if not self._links:
+                    self._is_running = False
+                    return
+                links = list(self._links)
+            now = monotonic()
+            for link in links:
+                link.hang_up_if_overdue(now)
+
+
+_watchdog = Watchdog()
 
 
 class Link:
@@ -67,8 +164,10 @@ class Link:
             self._log(f"PostgreSQL is away ({self._name}): {_one_line(error)}")
             self._broken.set()
         self._keeper.start()
+        _watchdog.look_after(self)
 
     def close(self) -> None:
+        _watchdog.forget(self)
         self._closing = True
         self._broken.set()
         if self._connection is not None:
@@ -77,6 +176,11 @@ class Link:
     @property
     def is_up(self) -> bool:
         return self._connection is not None
+
+    def hang_up_if_overdue(self, now: float) -> None:
+        connection = self._connection
+        if connection is not None and connection.is_asking and connection.deadline and now > connection.deadline:
+            connection.hang_up()
 
     def use(self, work: Callable[[BoundedConnection], T]) -> T:
         """What `work` returns.
@@ -125,9 +229,8 @@ class Link:
             self._log(f"PostgreSQL is back ({self._name})")
 
     def _connect(self) -> BoundedConnection:
-        connection = BoundedConnection.connect(
+        return BoundedConnection.open(
             self._dsn,
-            autocommit=True,
             connect_timeout=2,
             application_name=f"kibali-radius {self._name}",
             # Our own deadline drops the connection; this one stops the work on the server's side.
@@ -138,10 +241,7 @@ class Link:
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=2,
-            prepare_threshold=0,
         )
-        assert isinstance(connection, BoundedConnection)
-        return connection
 
 
 def _one_line(error: Exception | None) -> str:

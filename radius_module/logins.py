@@ -12,12 +12,12 @@ from isp.entitlement import Account, OpenSession, PlanTerms
 from isp.quota import Used
 from isp.subscription import Status
 from radius_module.arrays import int8s, texts
-from radius_module.connection import BoundedConnection
+from radius_module.connection import BoundedConnection, Statement
 from radius_module.plans import Version
 
 # Of a name that was used before, the living subscription; without one, the cancelled one, to say that it is closed.
 # A known device is looked for by its address if no subscription has that name.
-_SELECT = """
+_SELECT = Statement("""
 SELECT q.n, t.id, t.language, t.timezone,
        s.id, s.device_login, s.service, s.status, s.password_sealed, s.activated_at, s.expires_at,
        host(s.framed_ip_address), s.delegated_ipv6_prefix::text, upper(s.bound_mac::text), p.id, p.xmin::text::int8,
@@ -55,10 +55,10 @@ SELECT q.n, t.id, t.language, t.timezone,
                              o.interim_interval_s::text]) AS sessions
         FROM session o WHERE o.subscription_id = s.id AND o.stopped_at IS NULL
   ) open ON true
-"""
+""")
 
 # Rows that were kept under other columns are not to be read as these.
-ROWS_VERSION = crc32(_SELECT.encode())
+ROWS_VERSION = crc32(_SELECT.text)
 
 _PLAN_ID, _PLAN_VERSION = 13, 14
 _VOLATILE_COLUMNS = 5
@@ -92,14 +92,13 @@ class Found:
 def find(connection: BoundedConnection, queries: Sequence[LoginQuery]) -> list[Row | None]:
     """A row for each query, in order, for `read`; None where the router is not (any more) ours."""
     found: list[Row | None] = [None] * len(queries)
-    rows = connection.execute(
+    rows = connection.ask(
         _SELECT,
         {
             "router_id": int8s([query.router_id for query in queries]),
             "user_name": texts([query.user_name for query in queries]),
             "mac": texts([query.mac for query in queries]),
         },
-        binary=True,
     )
     for row in rows:
         found[row[0] - 1] = row[1:]

@@ -39,8 +39,7 @@ def radius(settings: Settings, environ: dict[str, str]) -> Iterator[Radius]:
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[BoundedConnection]:
     dsn = settings.database_dsn("radius")
-    with BoundedConnection.connect(dsn, autocommit=True, prepare_threshold=0) as connection:
-        assert isinstance(connection, BoundedConnection)
+    with BoundedConnection.open(dsn) as connection:
         yield connection
 
 

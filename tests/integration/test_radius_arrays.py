@@ -8,12 +8,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from radius_module.arrays import Array, bools, int8s, texts, timestamps, uuids
-from radius_module.connection import BoundedConnection
+from radius_module.arrays import Packed, bools, int8s, texts, timestamps, uuids
+from radius_module.connection import BoundedConnection, Statement
 from settings import Settings
 
 NAIROBI = timezone(timedelta(hours=3))
-COLUMNS: dict[str, tuple[Callable[[Sequence[Any]], Array], str, list[Any]]] = {
+COLUMNS: dict[str, tuple[Callable[[Sequence[Any]], Packed], str, list[Any]]] = {
     "numbers": (int8s, "int8", [0, -1, 1 << 62, -(1 << 63), (1 << 63) - 1]),
     "numbers, one missing": (int8s, "int8", [None, 7, None]),
     "no numbers": (int8s, "int8", []),
@@ -34,20 +34,20 @@ COLUMNS: dict[str, tuple[Callable[[Sequence[Any]], Array], str, list[Any]]] = {
 
 
 @pytest.fixture
-def connection(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    with BoundedConnection.connect(settings.database_dsn("radius"), autocommit=True, prepare_threshold=0) as connected:
+def connection(settings: Settings) -> Iterator[BoundedConnection]:
+    with BoundedConnection.open(settings.database_dsn("radius")) as connected:
         yield connected
 
 
 @pytest.mark.parametrize("what", COLUMNS)
-def test_a_column_comes_back_as_it_was(connection: psycopg.Connection[Any], what: str) -> None:
+def test_a_column_comes_back_as_it_was(connection: BoundedConnection, what: str) -> None:
     packed, element, values = COLUMNS[what]
-    query = f"SELECT value, pg_typeof(value)::text FROM unnest(%(column)b::{element}[]) AS q (value)"
+    query = Statement(f"SELECT value FROM unnest(%(column)b::{element}[]) AS q (value)")
     for _ in range(2):  # as it is prepared, and once it is
-        rows = connection.execute(query, {"column": packed(values)}, binary=True).fetchall()
-        assert [value for value, _type in rows] == values
+        assert [value for (value,) in connection.ask(query, {"column": packed(values)})] == values
 
 
-def test_text_that_postgresql_can_not_hold_is_refused_by_it(connection: psycopg.Connection[Any]) -> None:
+def test_text_that_postgresql_can_not_hold_is_refused_by_it(connection: BoundedConnection) -> None:
     with pytest.raises(psycopg.DataError):
-        connection.execute("SELECT %(column)b::text[]", {"column": texts(["a\0b"])})
+        connection.ask(Statement("SELECT %(column)b::text[]"), {"column": texts(["a\0b"])})
+    assert connection.ask(Statement("SELECT %(column)b::text[]"), {"column": texts(["ab"])}) == [(["ab"],)]

@@ -575,8 +575,7 @@ def test_the_account_is_the_one_that_freeradius_decides_on(story: Story, plan: M
     story.insert("usage_day", day)
     used = "input_octets = 7, output_octets = 8, session_time_s = 9, validity_input_octets = 2"
     story.execute(f"UPDATE usage SET {used} WHERE subscription_id = %s", subscription.id)
-    with BoundedConnection.connect(story.settings.database_dsn("radius"), autocommit=True) as connection:
-        assert isinstance(connection, BoundedConnection)
+    with BoundedConnection.open(story.settings.database_dsn("radius")) as connection:
         (row,) = logins.find(connection, [logins.LoginQuery(story.router_id, "jane", None)])
         assert row is not None
         version = logins.plan_of(row)

@@ -76,7 +76,7 @@ def database_rows(what: str, now: datetime) -> tuple[list[Any], list[Any]]:
         "router_ids": [HERE if router == "here" else ELSEWHERE for router in row.routers],
     }
     plan = row.plan_on(today)
-    of_login, of_plan = list(selected(logins._SELECT))[1:], list(selected(plans._SELECT))[2:]
+    of_login, of_plan = list(selected(logins._SELECT.text.decode()))[1:], list(selected(plans._SELECT))[2:]
     return [values[name] for name in of_login], [plan.get(name[2:]) for name in of_plan]
 
 
