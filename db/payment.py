@@ -4,6 +4,7 @@ Whoever sends the same money again, by whatever way, finds its row: by receipt, 
 the one payment of its intent that waits for a receipt.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -210,6 +211,12 @@ def claim(session: Session, payment_id: int, now: datetime) -> Payment | None:
 def by_receipt(session: Session, tenant_id: int, provider: str, receipt: str) -> Payment | None:
     """Locked."""
     return _locked(session, _of_receipt(tenant_id, provider, receipt))
+
+
+def known_receipts(session: Session, tenant_id: int, provider: str, receipts: Collection[str]) -> set[str]:
+    """Those of `receipts` that a payment has already."""
+    mine = (Payment.tenant_id == tenant_id) & (Payment.provider == provider) & Payment.receipt.in_(receipts)
+    return set(session.scalars(select(Payment.receipt).where(mine, Payment.state != "merged")))
 
 
 def provisional_of(session: Session, intent_id: int) -> Payment | None:

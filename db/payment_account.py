@@ -68,6 +68,10 @@ class PaymentAccount(Base):
     """A callback of more than this is believed only when a query says the same; None believes all."""
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Timestamp | None]
+    pull_registered_at: Mapped[Timestamp | None]
+    """Since when the provider can be asked for all that was paid."""
+    pulled_until: Mapped[Timestamp | None]
+    """Until when it was asked for that."""
     oauth_token_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed for `payment_account.oauth_token:<id>`. All workers share it: a new one ends the one before."""
     oauth_expires_at: Mapped[Timestamp | None]
@@ -167,6 +171,23 @@ def disable(session: Session, account_id: int, now: datetime) -> None:
     account = _found(session.get(PaymentAccount, account_id, with_for_update=True))
     account.disabled_at = account.disabled_at or now
     session.flush()
+
+
+def note_pull_registered(session: Session, account_id: int, now: datetime) -> None:
+    account = _found(session.get(PaymentAccount, account_id, with_for_update={"key_share": True}))
+    account.pull_registered_at = account.pull_registered_at or now
+    session.flush()
+
+
+def note_pulled(session: Session, account_id: int, until: datetime) -> None:
+    account = _found(session.get(PaymentAccount, account_id, with_for_update={"key_share": True}))
+    account.pulled_until = until
+    session.flush()
+
+
+def to_pull(session: Session) -> list[PaymentAccount]:
+    """Those whose provider can be asked for all that was paid: also disabled ones, which are still paid to."""
+    return list(session.scalars(select(PaymentAccount).where(PaymentAccount.pull_registered_at.is_not(None))))
 
 
 def credentials(account: PaymentAccount, keyring: Keyring) -> dict[str, str]:

@@ -83,8 +83,8 @@ def stk_push_body(merchant: Merchant, push: StkPush, now: datetime, *, https_onl
         **_signed(merchant, now),
         "TransactionType": TRANSACTION_TYPES[merchant.kind],
         "Amount": whole_shillings(push.amount_kes),
-        "PartyA": _matching(_MSISDN, push.msisdn, "PartyA", "a mobile number of Kenya such as 254712345678"),
-        "PartyB": _shortcode(merchant.party_b, "PartyB"),
+        "PartyA": checked_msisdn(push.msisdn, "PartyA"),
+        "PartyB": checked_shortcode(merchant.party_b, "PartyB"),
         "PhoneNumber": push.msisdn,
         "CallBackURL": checked_url("CallBackURL", push.callback_url, https_only=https_only),
         "AccountReference": _words(push.account_reference, "AccountReference", ACCOUNT_REFERENCE_LENGTH),
@@ -114,7 +114,7 @@ def register_url_body(
     `if_unanswered` is what M-Pesa does with a payment whose validation is not answered within 8 s.
     """
     return {
-        "ShortCode": _shortcode(shortcode, "ShortCode"),
+        "ShortCode": checked_shortcode(shortcode, "ShortCode"),
         "ResponseType": if_unanswered,
         "ConfirmationURL": checked_url("ConfirmationURL", confirmation_url, https_only=https_only),
         "ValidationURL": checked_url("ValidationURL", validation_url, https_only=https_only),
@@ -150,14 +150,20 @@ def checked_url(field: str, url: str, *, https_only: bool = True) -> str:
 
 
 def _signed(merchant: Merchant, now: datetime) -> dict[str, object]:
-    _shortcode(merchant.shortcode, "BusinessShortCode")
+    checked_shortcode(merchant.shortcode, "BusinessShortCode")
     if not merchant.passkey:
         raise DarajaFieldError("Password", "made with a passkey; the payment account has none")
     stamp = timestamp(now)
     return {"BusinessShortCode": merchant.shortcode, "Password": password(merchant, stamp), "Timestamp": stamp}
 
 
-def _shortcode(text: str, field: str) -> str:
+def checked_msisdn(text: str, field: str) -> str:
+    """Raises DarajaFieldError."""
+    return _matching(_MSISDN, text, field, "a mobile number of Kenya such as 254712345678")
+
+
+def checked_shortcode(text: str, field: str) -> str:
+    """Raises DarajaFieldError."""
     return _matching(_SHORTCODE, text, field, "5 to 7 digits")
 
 

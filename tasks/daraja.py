@@ -16,6 +16,7 @@ import httpx
 from isp.daraja import DarajaFieldError, Merchant, StkPush, register_url_body, stk_push_body, stk_query_body
 from isp.daraja_answers import error_body, is_token_refused, parse_register_url, parse_stk_push, parse_stk_query
 from isp.daraja_json import BadMessage
+from isp.daraja_pull import PulledPage, parse_pull_registered, parse_pulled, pull_query_body, pull_register_body
 from isp.daraja_results import NOT_SENT
 from isp.payment import PushOutcome, QueryOutcome, Rejected, Unanswered, Unknown
 from settings import Secret
@@ -118,22 +119,54 @@ class Daraja:
         if_unanswered: Literal["Completed", "Cancelled"] = "Completed",
     ) -> None:
         """Tells M-Pesa where to send C2B payments. Raises DarajaError."""
-        try:
-            body = register_url_body(
+        answer = self._asked(
+            "/mpesa/c2b/v2/registerurl",
+            lambda: register_url_body(
                 self._merchant.shortcode,
                 confirmation_url,
                 validation_url,
                 if_unanswered=if_unanswered,
                 https_only=self._https_only,
-            )
-            answer = self._authorized("/mpesa/c2b/v2/registerurl", body, now, self._patience.query_within_s)
+            ),
+            now,
+        )
+        refusal = parse_register_url(answer.status, answer.body)
+        if refusal is not None:
+            raise DarajaError(f"Daraja did not register the URLs: {refusal.message}", permanent=refusal.permanent)
+
+    def register_pull(self, nominated_msisdn: str, callback_url: str, now: datetime) -> None:
+        """Has M-Pesa keep what is paid to the merchant, for `pull`. Raises DarajaError."""
+        shortcode, https_only = self._merchant.party_b, self._https_only
+        answer = self._asked(
+            "/pulltransactions/v1/register",
+            lambda: pull_register_body(shortcode, nominated_msisdn, callback_url, https_only=https_only),
+            now,
+        )
+        refusal = parse_pull_registered(answer.status, answer.body)
+        if refusal is not None:
+            raise DarajaError(f"Daraja did not register the shortcode: {refusal.message}", permanent=refusal.permanent)
+
+    def pull(self, since: datetime, until: datetime, offset: int, now: datetime) -> PulledPage:
+        """What was paid to the merchant between, from the row `offset` on. Raises DarajaError."""
+        answer = self._asked(
+            "/pulltransactions/v1/query",
+            lambda: pull_query_body(self._merchant.party_b, since, until, offset),
+            now,
+        )
+        try:
+            return parse_pulled(answer.status, answer.body, now)
+        except BadMessage as bad:
+            is_refused = 400 <= answer.status < 500 and answer.status not in (408, 429)
+            raise DarajaError(f"Daraja tells no payments: {bad.reason}", permanent=is_refused) from None
+
+    def _asked(self, path: str, make_body: Callable[[], dict[str, object]], now: datetime) -> Answer:
+        """Raises DarajaError."""
+        try:
+            return self._authorized(path, make_body(), now, self._patience.query_within_s)
         except DarajaFieldError as error:
             raise DarajaError(str(error), permanent=True) from None
         except (NotSent, NoAnswer) as error:
             raise DarajaError(f"{error}. Try again.", permanent=False) from None
-        refusal = parse_register_url(answer.status, answer.body)
-        if refusal is not None:
-            raise DarajaError(f"Daraja did not register the URLs: {refusal.message}", permanent=refusal.permanent)
 
     def check_credentials(self, now: datetime) -> None:
         """Asks for a new token, and keeps it for all workers. Raises DarajaError."""

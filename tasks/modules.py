@@ -2,7 +2,14 @@
 
 import importlib
 
-TASK_MODULES = ("tasks.idempotency", "tasks.maintenance", "tasks.payment_accounts", "tasks.payments", "tasks.renewals")
+TASK_MODULES = (
+    "tasks.idempotency",
+    "tasks.maintenance",
+    "tasks.payment_accounts",
+    "tasks.payments",
+    "tasks.pull_payments",
+    "tasks.renewals",
+)
 
 
 def import_tasks() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from tasks.idempotency import prune_idempotency_keys
 from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
+from tasks.pull_payments import pull_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ PERIODIC = (
     Periodic("prune-jobs", prune_jobs, every_s=3600),
     Periodic("renew-expired", renew_expired, every_s=60),
     Periodic("sweep-intents", sweep_intents, every_s=60),
+    Periodic("pull-payments", pull_all, every_s=600),
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
     Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints
 
 from api.schemas.base import Input, Output, partial
-from api.schemas.fields import Kes, Line, Moment, Name, StoredKes
+from api.schemas.fields import Kes, Line, Moment, Msisdn, Name, StoredKes
 
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9]{5,7}$")]
 CredentialName = Literal["consumer_key", "consumer_secret", "passkey"]
@@ -33,6 +33,12 @@ class PaymentAccountCreate(PaymentAccountTerms):
 PaymentAccountChange = partial(PaymentAccountTerms, "PaymentAccountChange")
 
 
+class RegisterPull(Input):
+    """`nominated_phone`: a Safaricom number that M-Pesa knows as this account's."""
+
+    nominated_phone: Msisdn
+
+
 class PaymentAccountOut(Output):
     """Without its secrets, which are written and never read."""
 
@@ -45,6 +51,8 @@ class PaymentAccountOut(Output):
     base_url: str | None
     confirm_above_kes: StoredKes | None
     created_at: Moment
+    pull_registered_at: Moment | None
+    pulled_until: Moment | None
     disabled_at: Moment | None
 
 

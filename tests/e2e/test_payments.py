@@ -272,6 +272,73 @@ def test_a_voucher_is_worth_its_plan_once(shop: Shop) -> None:
     assert shop.made(f"/vouchers/{batch['id']}/revoke", None, 200) == {"revoked": 1}
 
 
+def pulled(shop: Shop) -> str:
+    """The error of a pull that an operator asks for; empty if there is none."""
+    account_id = shop.get("/payment-accounts")["items"][0]["id"]
+    job_id = shop.made(f"/payment-accounts/{account_id}/pull", None, 202)["job_id"]
+    until(lambda: shop.get(f"/jobs/{job_id}")["state"] in ("succeeded", "failed"))
+    return shop.get(f"/jobs/{job_id}")["error"] or ""
+
+
+def test_what_is_paid_is_pulled_only_from_an_account_that_is_registered_for_it(shop: Shop) -> None:
+    account_id = shop.get("/payment-accounts")["items"][0]["id"]
+    refused = shop.call("POST", f"/payment-accounts/{account_id}/pull")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_registered")
+    number = {"nominated_phone": "0722000000"}
+    assert shop.call("POST", f"/payment-accounts/{account_id}/register-pull", number, role="cashier").status_code == 403
+    assert shop.call("POST", f"/payment-accounts/{account_id}/register-pull", {}).status_code == 422
+    shop.made(f"/payment-accounts/{account_id}/register-pull", number, 202)
+    until(lambda: shop.get(f"/payment-accounts/{account_id}")["pull_registered_at"] is not None)
+    assert pulled(shop) == ""
+
+
+def test_a_payment_that_nobody_told_of_and_no_query_can_find_is_pulled(shop: Shop) -> None:
+    """The push's answer was lost with its worker, so nobody knew what to ask for; and the callback was lost too."""
+    phone = new_phone()
+    shop.daraja.behave(phone=phone.removeprefix("+"), preset="hang_up_but_paid", deliveries=0)
+    intent_id = shop.ask(phone)["id"]
+    shop.daraja.wait_until_idle()
+    until(lambda: shop.intent(intent_id)["state"] == "prompting")
+    reference = shop.intent(intent_id)["account_reference"]
+    until(lambda: reference in {told["account_reference"] for told in shop.daraja.payments()})
+    for _ in range(2):
+        assert pulled(shop) == ""
+        (payment,) = shop.payments_of(intent_id)
+        assert (payment["state"], payment["amount_kes"]) == ("applied", "50.00")
+    assert shop.intent(intent_id)["state"] == "paid"
+    assert shop.login(shop.intent(intent_id)["subscription_id"]) == "Access-Accept"
+
+
+def test_a_payment_that_a_query_found_gets_its_receipt_by_a_pull(shop: Shop) -> None:
+    phone = new_phone()
+    shop.daraja.behave(phone=phone.removeprefix("+"), preset="never_calls_back")
+    intent_id = shop.ask(phone)["id"]
+    until(lambda: shop.intent(intent_id)["state"] == "prompted")
+    shop.daraja.wait_until_idle()
+    shop.hurry_queries()
+    until(lambda: bool(shop.intent(intent_id)["state"] == "paid"))
+    assert [paid["receipt"] for paid in shop.payments_of(intent_id)] == [None]
+    assert pulled(shop) == ""
+    (payment,) = shop.payments_of(intent_id)
+    told = {told["account_reference"]: told["receipt"] for told in shop.daraja.payments()}
+    assert payment["receipt"] == told[shop.intent(intent_id)["account_reference"]]
+
+
+def test_more_than_a_page_of_payments_of_nobody_is_pulled_into_suspense(shop: Shop) -> None:
+    account_id = shop.get("/payment-accounts")["items"][0]["id"]
+    shop.made(f"/payment-accounts/{account_id}/register-c2b", None, 202)
+    until(lambda: bool(shop.daraja.state()["registrations"]))
+    receipts = {
+        shop.daraja.pay_by_hand("254722000001", 20 + number, "NOBODY", validated=False, deliveries=0)
+        for number in range(120)
+    }
+    for _ in range(2):
+        assert pulled(shop) == ""
+        waiting = shop.radius.rows("SELECT receipt FROM payment WHERE state = 'suspense' AND bill_ref = 'NOBODY'")
+        assert len(waiting) == 120
+        assert {row["receipt"] for row in waiting} == receipts
+
+
 def test_the_books_balance_at_the_end_of_the_day(shop: Shop) -> None:
     """Runs last: over all that the tests above did."""
     (today,) = shop.radius.rows("SELECT (now() AT TIME ZONE timezone)::date::text AS day FROM tenant")

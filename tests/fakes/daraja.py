@@ -40,6 +40,8 @@ def create_app(*, duplicate_window_s: float = 120.0, one_prompt_per_phone: bool 
         Route("/mpesa/stkpush/v1/processrequest", gateway.push, methods=["POST"]),
         Route("/mpesa/stkpushquery/v1/query", gateway.query, methods=["POST"]),
         Route("/mpesa/c2b/{version}/registerurl", gateway.register, methods=["POST"]),
+        Route("/pulltransactions/v1/register", gateway.register_pull, methods=["POST"]),
+        Route("/pulltransactions/v1/query", gateway.pull, methods=["POST"]),
         *Console(gateway).routes(),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Refused: gateway.refuse})

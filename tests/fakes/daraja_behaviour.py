@@ -18,6 +18,8 @@ class Behaviour:
 
     answer: AnswerKind = "accepted"
     """To the push. Of those in REFUSING no customer hears."""
+    busy_pushes: int = 0
+    """So many pushes are turned away as busy before one is taken."""
     prompted: bool = True
     """Whether the customer is prompted, whatever we are answered."""
     result_code: int = 0
@@ -34,6 +36,8 @@ class Behaviour:
     between_deliveries_s: float = 0.0
     before_the_answer: bool = False
     """The first callback is delivered before the push is answered."""
+    tries: int = 1
+    """How often a callback is sent that is not answered with 200, two seconds apart."""
     loss: float = 0.0
     """Probability that a delivery is lost."""
     balance: Literal["without_value", "with_value", "absent"] = "without_value"

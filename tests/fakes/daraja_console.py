@@ -54,6 +54,7 @@ class Console:
             "payments": [asdict(payment) for payment in self.mpesa.payments],
             "prompts": prompts,
             "deliveries": [asdict(delivery) for delivery in self.mpesa.deliveries],
+            "registrations": sorted(self.mpesa.registrations),
             "tokens_given": self.gateway.tokens_given,
             "faults": [asdict(fault) for fault in self.gateway.faults],
             "idle": self.mpesa.is_idle,

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import secrets
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from json import JSONDecodeError
@@ -15,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from tests.fakes import daraja_rules as rules
 from tests.fakes.daraja_behaviour import REFUSING, Behaviours
 from tests.fakes.daraja_control import CONSUMER_KEY, CONSUMER_SECRET, PASSKEY, PAYBILL, STORE, TILL
-from tests.fakes.daraja_messages import result_desc
+from tests.fakes.daraja_messages import result_desc, stamp
 from tests.fakes.daraja_mpesa import Mpesa, Prompt, Registration
 from tests.fakes.daraja_rules import Fault
 
@@ -42,6 +43,10 @@ class Gateway:
         self.token_life_s = 3599
         self.token_fault = 404
         self.faults: list[Fault] = []
+        self.pulled: set[str] = set()
+        """Shortcodes that are registered for Pull Transactions."""
+        self.pull_page = 50
+        self._turned_away: Counter[str] = Counter()
 
     async def token(self, request: Request) -> Response:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
@@ -65,6 +70,9 @@ class Gateway:
         behaviour = self.behaviours.choose(str(body["PhoneNumber"]), int(body["Amount"]))
         if behaviour.answer in REFUSING:
             raise Refused(_REFUSALS[behaviour.answer])
+        if self._turned_away[str(body["PhoneNumber"])] < behaviour.busy_pushes:
+            self._turned_away[str(body["PhoneNumber"])] += 1
+            raise Refused(rules.SPIKE_ARREST)
         if self.mpesa.is_being_prompted(str(body["PhoneNumber"])):
             raise Refused(rules.SUBSCRIBER_LOCKED)
         prompt = self.mpesa.prompt(body, behaviour)
@@ -110,6 +118,46 @@ class Gateway:
         # "OriginatorCoversationID" is how Safaricom spells it.
         told = {"OriginatorCoversationID": secrets.token_hex(8), "ResponseCode": "0", "ResponseDescription": "Success"}
         return JSONResponse(told)
+
+    async def register_pull(self, request: Request) -> Response:
+        body = await self._authorized(request)
+        if fault := rules.broken_by_pull_registration(body, self.accounts):
+            raise Refused(fault)
+        known = str(body["ShortCode"]) in self.pulled
+        self.pulled.add(str(body["ShortCode"]))
+        # Spelt so in Daraja's example.
+        return JSONResponse(
+            {
+                "ResponseRefID": secrets.token_hex(8),
+                "Response Status": "1001" if known else "1000",
+                "ShortCode": body["ShortCode"],
+                "Response Description": f"ShortCode {'already Registered' if known else 'Registered Successfully'}",
+            }
+        )
+
+    async def pull(self, request: Request) -> Response:
+        body = await self._authorized(request)
+        if fault := rules.broken_by_pull(body, self.pulled, datetime.now(UTC)):
+            raise Refused(fault)
+        since, until = rules.pull_window(body)
+        rows = [
+            {
+                "transactionId": payment.receipt,
+                "trxDate": f"{stamp(payment.paid_at, '%Y-%m-%dT%H:%M:%S')}+03:00",
+                "msisdn": f"{payment.msisdn[:5]}****{payment.msisdn[-3:]}",
+                "sender": "MPESA",
+                "transactiontype": "c2b-pay-bill-debit" if payment.account_reference else "c2b-buy-goods-debit",
+                "billreference": payment.account_reference,
+                "amount": f"{payment.amount_kes}.00",
+                "organizationname": "Daraja Pull API Test",
+            }
+            for payment in self.mpesa.payments
+            # The query tells whole seconds.
+            if payment.shortcode == str(body["ShortCode"]) and since <= payment.paid_at.replace(microsecond=0) <= until
+        ]
+        begin = int(str(body["OffSetValue"]))
+        told = {"ResponseRefID": secrets.token_hex(8), "ResponseCode": "1000", "ResponseMessage": "Success"}
+        return JSONResponse({**told, "Response": [rows[begin : begin + self.pull_page]]})
 
     async def _authorized(self, request: Request) -> dict[str, Any]:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -38,8 +38,8 @@ def new_request_ids(now: datetime) -> tuple[str, str]:
     return f"29115-{number}-1", f"ws_CO_{stamp(now)}{number}"
 
 
-def stamp(now: datetime) -> str:
-    return now.astimezone(_NAIROBI).strftime("%Y%m%d%H%M%S")
+def stamp(now: datetime, form: str = "%Y%m%d%H%M%S") -> str:
+    return now.astimezone(_NAIROBI).strftime(form)
 
 
 def result_desc(code: int) -> str:

@@ -18,6 +18,7 @@ from tests.fakes.daraja_messages import c2b_payload, new_receipt, new_request_id
 from tests.fakes.daraja_post import NotDelivered, Poster
 
 DELIVERED_WITHIN_S = 10.0
+SENT_AGAIN_AFTER_S = 2.0
 VALIDATION_WITHIN_S = 8.0
 
 
@@ -183,17 +184,23 @@ class Mpesa:
         ids = prompt.merchant_request_id, prompt.checkout_request_id
         body = stk_callback(ids, code, paid, prompt.behaviour)
         lost = self._random.random() < prompt.behaviour.loss
-        await self._deliver("stk", prompt.callback_url, body, payment.receipt if payment else None, lost=lost)
+        receipt = payment.receipt if payment else None
+        for number in range(prompt.behaviour.tries):
+            if number:
+                await asyncio.sleep(SENT_AGAIN_AFTER_S)
+            if await self._deliver("stk", prompt.callback_url, body, receipt, lost=lost):
+                break
 
     async def _deliver(
         self, kind: str, url: str, body: dict[str, Any], receipt: str | None, *, lost: bool = False
-    ) -> None:
-        """Once: what is not answered is not repeated."""
+    ) -> bool:
+        """Once. Whether that was the last of it: it was answered with 200, or lost on the way."""
         status = None
         if not lost:
             with suppress(NotDelivered):
                 status = (await self._poster.post(url, body, DELIVERED_WITHIN_S)).status
         self.deliveries.append(Delivery(kind, receipt, status, lost))
+        return lost or status == 200
 
     async def _confirm(self, payment: Payment, form: MsisdnForm) -> None:
         if registration := self.registrations.get(payment.shortcode):

@@ -5,13 +5,14 @@ A request that breaks a rule gets the documented error body.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+PULL_REACHES_BACK = timedelta(hours=48)
 TIMESTAMP_MAY_DIFFER = timedelta(minutes=5)
 _NAIROBI = ZoneInfo("Africa/Nairobi")
 
@@ -96,6 +97,37 @@ def broken_by_registration(body: Mapping[str, Any], accounts: Mapping[str, Accou
     return None
 
 
+def broken_by_pull_registration(body: Mapping[str, Any], accounts: Mapping[str, Account]) -> Fault | None:
+    rules = {
+        "ShortCode": _is_shortcode(body.get("ShortCode"), accounts),
+        "RequestType": body.get("RequestType") == "Pull",
+        "NominatedNumber": _is_phone(body.get("NominatedNumber")),
+        "CallBackURL": is_secure_url(body.get("CallBackURL")),
+    }
+    return next((invalid(name) for name, kept in rules.items() if not kept), None)
+
+
+def broken_by_pull(body: Mapping[str, Any], registered: Collection[str], now: datetime) -> Fault | None:
+    """Of a shortcode that is registered, within the last 48 hours, from a row on."""
+    if str(body.get("ShortCode")) not in registered:
+        return Fault(400, "400.003.02", "ShortCode is not registered for pull transactions")
+    try:
+        since, until = pull_window(body)
+    except (KeyError, ValueError):
+        return invalid("StartDate")
+    if not now - PULL_REACHES_BACK <= since <= until:
+        return invalid("StartDate")
+    return None if re.fullmatch(r"[0-9]+", str(body.get("OffSetValue"))) else invalid("OffSetValue")
+
+
+def pull_window(body: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Raises KeyError, ValueError."""
+    since, until = (
+        datetime.strptime(body[name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=_NAIROBI) for name in ("StartDate", "EndDate")
+    )
+    return since, until
+
+
 def is_secure_url(value: object) -> bool:
     """https; on loopback, where no certificate can be had, http too."""
     if not isinstance(value, str):
@@ -120,6 +152,11 @@ def _is_whole(value: object) -> bool:
     return (
         not isinstance(value, bool) and isinstance(value, int | str) and re.fullmatch(r"[0-9]+", str(value)) is not None
     )
+
+
+def _is_shortcode(value: object, accounts: Mapping[str, Account]) -> bool:
+    """Of a paybill, a store or a till."""
+    return str(value) in accounts or any(str(value) in account.tills for account in accounts.values())
 
 
 def _is_phone(value: object) -> bool:
