@@ -33,6 +33,12 @@ hypothesis_settings.register_profile("kibali", deadline=None, database=None)
 hypothesis_settings.load_profile("kibali")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    chaos = parser.getgroup("chaos", "the test in which everything is killed while customers pay")
+    chaos.addoption("--payments", type=int, default=200, help="How many customers pay.")
+    chaos.addoption("--seed", type=int, help="What happens when; unless given, another each time.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _promised_ports() -> Iterator[None]:
     yield
