@@ -3,31 +3,18 @@
 import re
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
-from api import failure_limit
+from api import failure_limit, scopes, session_cookie
 from api.address import counted_as, parsed
 from api.problem import Problem
 from api.rights import CASHIERS, OWNERS, READERS, SELLERS, TELLERS, WRITERS, Right
 from api.services import Services
-from db import admin, tenant
+from db import admin, admin_session, tenant
 from db.actor import Actor
 from db.admin import Identity
 from db.engine import use_tenant
 from isp import credentials
-
-__all__ = [
-    "CASHIERS",
-    "OWNERS",
-    "READERS",
-    "SELLERS",
-    "TELLERS",
-    "WRITERS",
-    "Caller",
-    "actor_of",
-    "admit",
-    "authenticate",
-]
 
 __all__ = [
     "CASHIERS",
@@ -55,8 +42,12 @@ class Caller:
 
 
 def admit(services: Services, request: Request, right: Right) -> Caller:
-    """Raises Problem 401 and 429 as `authenticate`, 403 if the role may not do this or no tenant is chosen, 422."""
+    """Raises Problem 401 and 429 as `authenticate`, 403 if they may not do this or no tenant is chosen, 422."""
     identity = authenticate(services, request)
+    if identity.must_change_password and not right.at_first:
+        message = "Change your password first: POST /api/v1/auth/password."
+        raise Problem(403, "password_change_required", message)
+    check_scope(identity, request)
     if identity.tenant_id is not None:
         if TENANT_HEADER in request.headers:
             raise _forbidden(f"Only the platform's admins choose a tenant. Leave {TENANT_HEADER} out.")
@@ -65,17 +56,19 @@ def admit(services: Services, request: Request, right: Right) -> Caller:
         return Caller(identity, identity.tenant_id)
     chosen = _chosen_tenant(services, request)
     if chosen is None and not right.in_no_tenant:
-        raise _forbidden(f"This token belongs to no tenant. Choose one: {TENANT_HEADER}: SLUG.")
-    if chosen is not None and "owner" not in right:
-        raise _forbidden(f"This is the platform's own. Leave {TENANT_HEADER} out.")
+        raise _forbidden(f"You belong to no tenant. Choose one: {TENANT_HEADER}: SLUG.")
+    if chosen is not None and (right.of_oneself or "owner" not in right):
+        raise _forbidden(f"This is not about a tenant. Leave {TENANT_HEADER} out.")
     return Caller(identity, chosen)
 
 
-def authenticate(services: Services, request: Request) -> Identity:
-    """The bearer. Raises Problem 401 without a good token, 429 after too many bad ones from the same address."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise _unauthorized("Send an API token: Authorization: Bearer kbl_….")
+def authenticate(services: Services, request: HTTPConnection) -> Identity:
+    """Whoever sends an API token, a session's token, or a session's cookie.
+
+    Raises Problem 401 without a good one, 403 for a cookie that another site may have sent, 429 after too many bad ones
+    from the same address.
+    """
+    token, from_cookie = _presented(request)
     who = counted_as(request.client.host if request.client else "unknown")
     if failure_limit.is_over(services.redis, who):
         raise Problem(
@@ -84,11 +77,44 @@ def authenticate(services: Services, request: Request) -> Identity:
             "Too many wrong tokens came from this address. Wait a minute.",
             headers={"Retry-After": str(failure_limit.WINDOW_S)},
         )
-    identity = _identity(services, token.strip())
-    if identity is None:
-        failure_limit.record(services.redis, who)
-        raise _unauthorized("This API token is unknown, expired or revoked, or its admin is disabled.")
-    return identity
+    if credentials.is_session_token(token):
+        with services.lookups.begin() as session:
+            found = admin_session.authenticate(session, credentials.api_token_hash(token))
+        if found is not None:
+            identity, is_over = found
+            if is_over:  # no failure: a page that was left open asks on and on
+                raise _unauthorized("This session is over. Log in again.")
+            if from_cookie:
+                session_cookie.check(request, token)
+            return identity
+    elif credentials.is_api_token(token) and not from_cookie:
+        with services.lookups.begin() as session:
+            known = admin.authenticate(session, credentials.api_token_hash(token))
+        if known is not None:
+            return known
+    failure_limit.record(services.redis, who)
+    raise _unauthorized("This token is unknown, expired or revoked, or its admin is disabled.")
+
+
+def check_scope(identity: Identity, request: HTTPConnection) -> None:
+    """Raises Problem 403 for what the token is not for."""
+    needed = scopes.needed(request.scope.get("method", "GET"), request.url.path)
+    if not scopes.covers(identity.scopes, needed):
+        raise Problem(403, "scope", f"This token was made without the scope {needed}.")
+
+
+def _presented(request: HTTPConnection) -> tuple[str, bool]:
+    """A token, and whether it comes from a cookie. Raises Problem 401 if there is none."""
+    header = request.headers.get("authorization")
+    if header is None:
+        cookie = session_cookie.token_in(request)
+        if cookie is None:
+            raise _unauthorized("Send an API token: Authorization: Bearer kbl_….")
+        return cookie, True
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise _unauthorized("Send an API token: Authorization: Bearer kbl_….")
+    return token.strip(), False
 
 
 def actor_of(identity: Identity, request: Request) -> Actor:
@@ -100,17 +126,10 @@ def actor_of(identity: Identity, request: Request) -> Actor:
         via="api",
         action=f"{request.method} {route.path if route else request.url.path}",
         admin_id=identity.admin_id,
-        credential=f"token:{identity.token_id}",
+        credential=identity.credential,
         address=str(address) if address else None,
         request_id=request.state.request_id,
     )
-
-
-def _identity(services: Services, token: str) -> Identity | None:
-    if not credentials.is_api_token(token):
-        return None
-    with services.lookups.begin() as session:
-        return admin.authenticate(session, credentials.api_token_hash(token))
 
 
 def _chosen_tenant(services: Services, request: Request) -> int | None:

@@ -46,6 +46,8 @@ class Call:
     public_url: str
     site: Site
     redis: redis.Redis
+    request: Request
+    """For what is about the request itself: where it came from, its cookie."""
 
     @property
     def tenant_id(self) -> int:
@@ -129,7 +131,7 @@ class Endpoint:
             if if_match is not None and shown is not None:
                 conditional.check(if_match, shown.handler(call, NoQuery(), Nothing()).response())
             reply = self.handler(call, query, values)
-            is_shown = shown is not None and type(reply.content) is shown.answers.get(200)
+            is_shown = shown is not None and type(reply.content) is shown.answers.get(reply.status)
             return conditional.tagged(reply.response()) if is_shown else reply.response()
 
         def once() -> Response:
@@ -146,6 +148,7 @@ class Endpoint:
                     public_url=services.public_url,
                     site=services.site,
                     redis=services.redis,
+                    request=request,
                 )
                 response = idempotency.answer_once(session, sent, services.keyring, call.now, lambda: handle(call))
                 session.commit()
@@ -200,7 +203,7 @@ class Open:
     """A handler that asks for no token, with what it takes, if not JSON, and what it may answer."""
 
     answers: Answers
-    body: Text | None
+    body: Text | type[Input] | None
     source: Callable[[Request], Awaitable[Response]]
 
     async def answer(self, request: Request, _shown: Endpoint | None = None) -> Response:
@@ -208,7 +211,7 @@ class Open:
 
 
 def open_to_all(
-    answers: Answers, body: Text | None = None
+    answers: Answers, body: Text | type[Input] | None = None
 ) -> Callable[[Callable[[Request], Awaitable[Response]]], Open]:
     """For a handler that does all by itself, and knows by itself who may."""
     return lambda handler: Open(answers, body, handler)

@@ -155,6 +155,8 @@ def _models(described: Iterable[Operation]) -> set[Key]:
         keys |= {(content, "serialization") for content in operation.endpoint.answers.values() if _is_model(content)}
         if isinstance(operation.endpoint, Endpoint):
             keys |= {(model, "validation") for model in (operation.endpoint.query, operation.endpoint.body)}
+        elif isinstance(operation.endpoint.body, type):
+            keys.add((operation.endpoint.body, "validation"))
     return keys
 
 
@@ -176,8 +178,11 @@ def _operation(operation: Operation, refs: Refs, definitions: Json) -> Json:
         described["description"] = more
     if isinstance(endpoint, Open):
         described["security"] = []
-        if endpoint.body is not None:
+        if isinstance(endpoint.body, Text):
             described["requestBody"] = {"content": {endpoint.body.media_type: {}}, "required": True}
+        elif endpoint.body is not None:
+            content = {"application/json": {"schema": refs[endpoint.body, "validation"]}}
+            described["requestBody"] = {"content": content, "required": True}
     else:
         described["security"] = [{"token": []}]
         roles = ", ".join(sorted([*endpoint.right, *(["platform"] if endpoint.right.in_no_tenant else [])]))
@@ -202,6 +207,8 @@ def _operation(operation: Operation, refs: Refs, definitions: Json) -> Json:
 
 def _refusals(operation: Operation) -> list[int]:
     if isinstance(operation.endpoint, Open):
+        if isinstance(operation.endpoint.body, type):
+            return [400, 401, 408, 413, 415, 422, 429, 503]
         return [] if operation.method == "GET" else [404, 408, 413, 429, 503]
     statuses = [401, 403, 422, 429, 503]
     if operation.method != "GET":

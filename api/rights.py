@@ -2,13 +2,21 @@
 
 
 class Right(frozenset[str]):
-    """The roles that have it. `in_no_tenant`: the platform's admins have it too, without choosing a tenant."""
+    """The roles that have it.
+
+    `in_no_tenant`: the platform's admins have it too, without choosing a tenant. `of_oneself`: they can not choose one.
+    `at_first`: it is there even before a password that somebody else chose was changed.
+    """
 
     in_no_tenant: bool
+    of_oneself: bool
+    at_first: bool
 
-    def __new__(cls, *roles: str, in_no_tenant: bool = False) -> "Right":
+    def __new__(
+        cls, *roles: str, in_no_tenant: bool = False, of_oneself: bool = False, at_first: bool = False
+    ) -> "Right":
         right = super().__new__(cls, roles)
-        right.in_no_tenant = in_no_tenant
+        right.in_no_tenant, right.of_oneself, right.at_first = in_no_tenant, of_oneself, at_first
         return right
 
 
@@ -27,8 +35,10 @@ TELLERS = Right("owner", "manager", "cashier")
 SELLERS = Right("owner", "manager", "cashier", "support")
 """Who may ask a customer to pay, or redeem what they bought."""
 
-EVERYBODY = Right("owner", "manager", "support", "read-only", "cashier", in_no_tenant=True)
+_ALL = ("owner", "manager", "support", "read-only", "cashier")
+ONESELF = Right(*_ALL, in_no_tenant=True, of_oneself=True)
 """What is about the admin who asks."""
+AT_FIRST = Right(*_ALL, in_no_tenant=True, of_oneself=True, at_first=True)
 HEADS = Right("owner", in_no_tenant=True)
 """Who says who the admins are: an owner in the tenant, the platform's admins among themselves."""
 AUDITORS = Right("owner", "manager", in_no_tenant=True)

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from api.event_hub import Hub
+from api.password_checks import PasswordChecks
 from api.unknown_tokens import UnknownTokens
 from db import prepare
 from db.engine import make_engine, session_factory
@@ -43,6 +44,7 @@ class Services:
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
     hub: Hub
+    password_checks: PasswordChecks
     clock: Callable[[], datetime]
 
 
@@ -74,6 +76,7 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
         hub=Hub(settings.database_dsn("api")),
+        password_checks=PasswordChecks(),
         clock=lambda: datetime.now(UTC),
     )
 

@@ -1,16 +1,22 @@
-"""Admins of a tenant (or of the platform, without a tenant) and the API tokens they act with."""
+"""Admins: of a tenant, or of the platform, without one. How they log in: db/login.py."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, select, text
+from sqlalchemy import Boolean, CheckConstraint, Text, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from db.base import Base, BigInt, CreatedAt, Id, Sealed, String, TenantId, Timestamp
+from db.api_token import ApiToken
+from db.base import Base, CreatedAt, Id, String, TenantId, Timestamp
+from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
 from isp import credentials
 
 ROLES = ("owner", "manager", "cashier", "support", "read-only", "platform")
+HEADS = ("owner", "platform")
+"""Of whom there must stay one."""
 
 
 class Admin(Base):
@@ -25,43 +31,55 @@ class Admin(Base):
     id: Mapped[Id]
     tenant_id: Mapped[TenantId | None]
     email: Mapped[String]
-    password_hash: Mapped[String]
-    """argon2id."""
+    password_hash: Mapped[str] = mapped_column(Text, deferred=True, deferred_raiseload=True)
+    """argon2id. Written and never read: only `login_of` (db/login.py) sees it."""
     role: Mapped[String]
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[Timestamp | None]
+    must_change_password: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    """It was chosen by somebody else; until it is changed, a login is good for that alone."""
+    password_changed_at: Mapped[Timestamp | None]
+    last_login_at: Mapped[Timestamp | None]
 
 
-class ApiToken(Base):
-    """A bearer token. Only its SHA-256 is kept: 256 random bits need no slow hash."""
-
-    __tablename__ = "api_token"
-    __table_args__ = (UniqueConstraint("token_hash"),)
-
-    id: Mapped[Id]
-    tenant_id: Mapped[TenantId | None]
-    admin_id: Mapped[BigInt] = mapped_column(ForeignKey("admin.id"), index=True)
-    name: Mapped[String]
-    token_hash: Mapped[Sealed]
-    created_at: Mapped[CreatedAt]
-    expires_at: Mapped[Timestamp | None]
-    last_used_at: Mapped[Timestamp | None]
-    revoked_at: Mapped[Timestamp | None]
+SORTS = {
+    "id": Sort(Admin.id, int),
+    "email": Sort(Admin.email, str),
+    "created_at": Sort(Admin.created_at, datetime),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token stands for; `tenant_id` is None for the platform's own."""
+    """Who a token or a session stands for; `tenant_id` is None for the platform's own."""
 
-    token_id: int
+    token_id: int | None
     admin_id: int
     tenant_id: int | None
     email: str
     role: str
+    scopes: tuple[str, ...] | None = None
+    """What the token is limited to; None is nothing."""
+    expires_at: datetime | None = None
+    session_id: int | None = None
+    must_change_password: bool = False
+
+    @property
+    def credential(self) -> str:
+        """For the audit log."""
+        return f"token:{self.token_id}" if self.session_id is None else f"session:{self.session_id}"
 
 
-def create(session: Session, *, tenant_id: int | None, email: str, role: str, password: str) -> Admin:
-    admin = Admin(tenant_id=tenant_id, email=email, role=role, password_hash=credentials.hash_admin_password(password))
+def create(
+    session: Session, *, tenant_id: int | None, email: str, role: str, password: str, must_change_password: bool = False
+) -> Admin:
+    admin = Admin(
+        tenant_id=tenant_id,
+        email=email,
+        role=role,
+        password_hash=credentials.hash_admin_password(password),
+        must_change_password=must_change_password,
+    )
     session.add(admin)
     session.flush()
     return admin
@@ -69,10 +87,21 @@ def create(session: Session, *, tenant_id: int | None, email: str, role: str, pa
 
 def by_email(session: Session, email: str) -> Admin:
     """Raises NotFound."""
-    admin = session.scalar(select(Admin).where(Admin.email == email.lower()))
-    if admin is None:
-        raise NotFound("admin")
-    return admin
+    return _found(session.scalar(select(Admin).where(Admin.email == email.lower())))
+
+
+def by_id(session: Session, admin_id: int, *, for_update: bool = False) -> Admin:
+    """Raises NotFound."""
+    return _found(session.get(Admin, admin_id, with_for_update=for_update))
+
+
+def page(
+    session: Session, request: PageRequest, *, role: str | None = None, disabled: bool | None = None
+) -> Page[Admin]:
+    statement = select(Admin).where(Admin.disabled_at.is_not(None) if disabled else Admin.disabled_at.is_(None))
+    if role is not None:
+        statement = statement.where(Admin.role == role)
+    return one_page(session, statement, Admin.id, SORTS, request, lambda row: row.Admin)
 
 
 def all_admins(session: Session) -> list[Admin]:
@@ -80,32 +109,92 @@ def all_admins(session: Session) -> list[Admin]:
     return list(session.scalars(select(Admin).order_by(Admin.email)))
 
 
+def change(session: Session, admin: Admin, values: Mapping[str, Any]) -> Admin:
+    """Sets `email` and `role`. Raises Conflict `last_owner`."""
+    if admin.role in HEADS and values.get("role", admin.role) != admin.role:
+        _keep_one(session, admin)
+    for name, value in values.items():
+        setattr(admin, name, value)
+    session.flush()
+    return admin
+
+
 def disable(session: Session, admin: Admin, now: datetime) -> None:
-    """Neither the admin's password nor any of the tokens is good from now on."""
+    """Neither the admin's password nor any of the tokens is good from now on. Raises Conflict `last_owner`."""
+    if admin.role in HEADS:
+        _keep_one(session, admin)
     admin.disabled_at = admin.disabled_at or now
     session.flush()
 
 
-def create_token(session: Session, admin: Admin, name: str, expires_at: datetime | None) -> str:
-    """A new token, in clear for the only time. Raises Conflict for an admin who is disabled."""
+def enable(session: Session, admin: Admin) -> None:
+    admin.disabled_at = None
+    session.flush()
+
+
+def set_password(session: Session, admin: Admin, password: str, now: datetime, *, must_change_password: bool) -> None:
+    admin.password_hash = credentials.hash_admin_password(password)
+    admin.password_changed_at = now
+    admin.must_change_password = must_change_password
+    session.flush()
+
+
+def issue_token(
+    session: Session, admin: Admin, name: str, expires_at: datetime | None, scopes: list[str] | None = None
+) -> tuple[ApiToken, str]:
+    """A new token, and itself in clear for the only time. Raises Conflict for an admin who is disabled."""
     if admin.disabled_at is not None:
         raise Conflict("This admin is disabled.", code="disabled")
     token = credentials.new_api_token()
-    session.add(
-        ApiToken(
-            tenant_id=admin.tenant_id,
-            admin_id=admin.id,
-            name=name,
-            token_hash=credentials.api_token_hash(token),
-            expires_at=expires_at,
-        )
+    made = ApiToken(
+        tenant_id=admin.tenant_id,
+        admin_id=admin.id,
+        name=name,
+        token_hash=credentials.api_token_hash(token),
+        expires_at=expires_at,
+        scopes=scopes,
     )
+    session.add(made)
     session.flush()
-    return token
+    return made, token
+
+
+def create_token(session: Session, admin: Admin, name: str, expires_at: datetime | None) -> str:
+    """As issue_token: the token alone, which may do what its admin may."""
+    return issue_token(session, admin, name, expires_at)[1]
 
 
 def authenticate(session: Session, token_hash: bytes) -> Identity | None:
-    """Who the token stands for; None if it is unknown, expired, revoked, or its admin disabled."""
-    statement = text("SELECT token_id, admin_id, tenant_id, email, role FROM authenticate_token(:token_hash)")
+    """Who the token stands for; None if it is unknown, expired, revoked, its admin disabled, or its tenant closed."""
+    statement = text(
+        "SELECT token_id, admin_id, tenant_id, email, role, scopes, expires_at FROM authenticate_token(:token_hash)"
+    )
     row = session.execute(statement, {"token_hash": token_hash}).one_or_none()
-    return Identity(*row) if row else None
+    if row is None:
+        return None
+    scopes = None if row.scopes is None else tuple(row.scopes)
+    return Identity(row.token_id, row.admin_id, row.tenant_id, row.email, row.role, scopes, row.expires_at)
+
+
+def _keep_one(session: Session, admin: Admin) -> None:
+    """Raises Conflict if nobody else could say who the admins are. Of two at once that leave, the second is refused."""
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('admin.heads', coalesce(:tenant_id, 0)))")
+    session.execute(lock, {"tenant_id": admin.tenant_id})
+    others = (
+        select(func.count())
+        .select_from(Admin)
+        .where(
+            Admin.tenant_id.is_not_distinct_from(admin.tenant_id),
+            Admin.role == admin.role,
+            Admin.disabled_at.is_(None),
+            Admin.id != admin.id,
+        )
+    )
+    if admin.disabled_at is None and not session.scalar(others):
+        raise Conflict(f"This is the last {admin.role} there is. Make another first.", code="last_owner")
+
+
+def _found(admin: Admin | None) -> Admin:
+    if admin is None:
+        raise NotFound("admin")
+    return admin

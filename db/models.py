@@ -2,6 +2,9 @@
 
 from db import (
     admin,
+    admin_session,
+    admin_totp,
+    api_token,
     audit,
     auth_log,
     event,
@@ -10,6 +13,7 @@ from db import (
     idempotency_key,
     job,
     ledger,
+    login,
     payment,
     payment_account,
     payment_intent,
@@ -32,6 +36,9 @@ from db.base import Base
 __all__ = [
     "Base",
     "admin",
+    "admin_session",
+    "admin_totp",
+    "api_token",
     "audit",
     "auth_log",
     "event",
@@ -40,6 +47,7 @@ __all__ = [
     "idempotency_key",
     "job",
     "ledger",
+    "login",
     "payment",
     "payment_account",
     "payment_intent",

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db import job_list, partitions, session_archive, session_ghosts
+from db import admin_session, job_list, login, partitions, session_archive, session_ghosts
 from tasks.queues import MAINTENANCE
 from tasks.registry import task
 from tasks.running_job import RunningJob
@@ -63,6 +63,17 @@ def prune_jobs(session: Session, job: RunningJob) -> None:
         deleted = BATCH
         while deleted == BATCH:
             deleted = job_list.prune(session, states=states, older_than_days=days, limit=BATCH)
+            job.commit_step(session)
+
+
+@task(queue=MAINTENANCE)
+def prune_logins(session: Session, job: RunningJob) -> None:
+    """Deletes attempts to log in that do not count any more, and admins' sessions that are long over."""
+    now = datetime.now(UTC)
+    for prune in (login.prune, admin_session.prune):
+        deleted = BATCH
+        while deleted == BATCH:
+            deleted = prune(session, now, limit=BATCH)
             job.commit_step(session)
 
 

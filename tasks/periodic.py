@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.idempotency import prune_idempotency_keys
-from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs
+from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs, prune_logins
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 from tasks.pull_payments import pull_all
 
@@ -29,5 +29,6 @@ PERIODIC = (
     Periodic("sweep-intents", sweep_intents, every_s=60),
     Periodic("pull-payments", pull_all, every_s=600),
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
+    Periodic("prune-logins", prune_logins, every_s=600),
     Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
 )

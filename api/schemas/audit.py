@@ -9,13 +9,13 @@ from api.schemas.base import ListQuery, Output
 from api.schemas.fields import Id, Line, Moment, StoredAddress
 
 
-def _storable(moment: datetime) -> datetime:
+def storable(moment: datetime) -> datetime:
     if not 2000 <= moment.year <= 2999:  # beyond the calendar's ends a time zone leads out of it
         raise ValueError("It must be a time between the years 2000 and 2999.")
     return moment
 
 
-Time = Annotated[AwareDatetime, AfterValidator(_storable), WithJsonSchema({"type": "string", "format": "date-time"})]
+Time = Annotated[AwareDatetime, AfterValidator(storable), WithJsonSchema({"type": "string", "format": "date-time"})]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=254), Line]
 
 

@@ -104,7 +104,7 @@ class Client:
 
 
 def make_operator(settings: Settings, slug: str, timezone: str = "Africa/Nairobi") -> Operator:
-    """A tenant, and an admin with a token for each role."""
+    """A tenant, and an admin with a token for each role; that of the role platform belongs to no tenant."""
     engine = make_engine(settings, "platform", pool_size=1)
     try:
         with session_factory(engine).begin() as session:
@@ -114,6 +114,7 @@ def make_operator(settings: Settings, slug: str, timezone: str = "Africa/Nairobi
                 for role in admin.ROLES
                 if role != "platform"
             }
+            tokens["platform"] = token_of(session, tenant_id=None, email=f"root@{slug}.example", role="platform")
             return Operator(made.id, tokens)
     finally:
         engine.dispose()
@@ -127,12 +128,12 @@ def token_of(session: Any, *, tenant_id: int | None, email: str, role: str, expi
     return admin.create_token(session, made, "test", expires_at)
 
 
-def platform_token(settings: Settings) -> str:
+def platform_token(settings: Settings, email: str = "root@platform.example") -> str:
     """Of an admin of the platform's own."""
     engine = make_engine(settings, "platform", pool_size=1)
     try:
         with session_factory(engine).begin() as session:
-            return token_of(session, tenant_id=None, email="root@platform.example", role="platform")
+            return token_of(session, tenant_id=None, email=email, role="platform")
     finally:
         engine.dispose()
 

@@ -3,6 +3,8 @@
 A route that is new has no sample, and the tests that walk say so: add it here.
 """
 
+import base64
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -10,6 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from starlette.routing import Route
 
 from api.app import ROUTES
@@ -17,21 +21,41 @@ from api.endpoint import Endpoint, Resource
 from tests.integration.payment_api import Shop, cash
 
 PREFIX = "/api/v1"
+PASSWORD = "correct horse battery"
 _numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A path below PREFIX with the ids of things that were made for it, and the body."""
+    """A path below PREFIX with the ids of things that were made for it, the body, and who asks."""
 
     path: str
     body: Any = None
-    changes: bool = True
-    """Whether the database is another afterwards; a GET never makes it so."""
+    role: str = "owner"
+    person: "Person | None" = None
+    """Instead of the admin of `role`."""
 
     def send(self, method: str, client: Shop, **options: Any) -> httpx.Response:
         more = {} if self.body is None else {"json": self.body}
-        return client.request(method, self.path, **more, **options)
+        headers = dict(options.pop("headers", {}))
+        if self.person is not None:
+            headers["Authorization"] = f"Bearer {self.person.token}"
+        return client.request(method, self.path, role=self.role, headers=headers, **{**more, **options})
+
+    def who(self, client: Shop) -> str:
+        """The email of who asks."""
+        return self.person.email if self.person else f"{'root' if self.role == 'platform' else self.role}@acme.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An owner who logged in."""
+
+    admin_id: int
+    email: str
+    password: str
+    token: str
+    session_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,72 @@ def session(shop: Shop) -> str:
         shop.router()["id"],
     )
     return key
+
+
+def person(shop: Shop, **changes: Any) -> Person:
+    """An owner of the shop who logged in."""
+    made = admin(shop, **changes)
+    shop.execute("UPDATE admin SET must_change_password = false WHERE id = %s", made["id"])
+    login = shop.http.post("/api/v1/auth/login", json={"email": made["email"], "password": PASSWORD})
+    assert login.status_code == 200, login.text
+    return Person(made["id"], made["email"], PASSWORD, login.json()["token"], login.json()["session_id"])
+
+
+def admin(shop: Shop, **changes: Any) -> Any:
+    email = f"admin{next(_numbers)}.{shop.operator.tenant_id}@people.example"
+    return shop.made("/admins", **{"email": email, "role": "owner", "password": PASSWORD, **changes})
+
+
+def enrolled(shop: Shop) -> tuple[Person, str]:
+    """One who has a secret for an app, and the secret."""
+    who = person(shop)
+    made = Sample("/auth/totp", {"password": who.password}, person=who).send("POST", shop)
+    assert made.status_code == 200, made.text
+    return who, str(made.json()["secret"])
+
+
+def code_of(secret: str, steps: int = 0) -> str:
+    """What the app shows now, or so many steps later."""
+    generator = TOTP(base64.b32decode(secret), 6, SHA1(), 30)
+    return generator.generate(int(time.time()) + 30 * steps).decode()
+
+
+def with_totp(shop: Shop) -> tuple[Person, str]:
+    who, secret = enrolled(shop)
+    done = Sample("/auth/totp/confirm", {"code": code_of(secret)}, person=who).send("POST", shop)
+    assert done.status_code == 200, done.text
+    return who, secret
+
+
+def totp_confirm(shop: Shop) -> Sample:
+    who, secret = enrolled(shop)
+    return Sample("/auth/totp/confirm", {"code": code_of(secret)}, person=who)
+
+
+def totp_disable(shop: Shop) -> Sample:
+    who, secret = with_totp(shop)
+    return Sample("/auth/totp/disable", {"password": who.password, "code": code_of(secret, 1)}, person=who)
+
+
+def password_change(shop: Shop) -> Sample:
+    who = person(shop)
+    body = {"current_password": who.password, "new_password": "another long password"}
+    return Sample("/auth/password", body, person=who)
+
+
+def session_end(shop: Shop) -> Sample:
+    who = person(shop)
+    return Sample(f"/auth/sessions/{who.session_id}", person=who)
+
+
+def api_token(shop: Shop) -> int:
+    return int(shop.made("/tokens", name=name())["id"])
+
+
+def tenant(shop: Shop) -> int:
+    made = shop.request("POST", "/tenants", role="platform", json={"slug": f"t{next(_numbers)}", "name": name()})
+    assert made.status_code == 201, made.text
+    return int(made.json()["id"])
 
 
 def plan_body() -> dict[str, Any]:
@@ -190,6 +280,30 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "GET /events": lambda shop: Sample("/events"),
     "POST /events/ticket": lambda shop: Sample("/events/ticket"),
     "GET /audit": lambda shop: Sample("/audit"),
+    "GET /auth/me": lambda shop: Sample("/auth/me"),
+    "POST /auth/logout": lambda shop: Sample("/auth/logout", person=person(shop)),
+    "POST /auth/logout-all": lambda shop: Sample("/auth/logout-all", person=person(shop)),
+    "GET /auth/sessions": lambda shop: Sample("/auth/sessions"),
+    "DELETE /auth/sessions/{id}": session_end,
+    "POST /auth/password": password_change,
+    "POST /auth/totp": lambda shop: Sample("/auth/totp", {"password": PASSWORD}, person=person(shop)),
+    "POST /auth/totp/confirm": totp_confirm,
+    "POST /auth/totp/disable": totp_disable,
+    "GET /tokens": lambda shop: Sample("/tokens"),
+    "POST /tokens": lambda shop: Sample("/tokens", {"name": name(), "scopes": ["*:read"]}),
+    "DELETE /tokens/{id}": lambda shop: Sample(f"/tokens/{api_token(shop)}"),
+    "GET /admins": lambda shop: Sample("/admins"),
+    "POST /admins": lambda shop: Sample("/admins", {"email": f"{next(_numbers)}@made.example", "role": "cashier"}),
+    "GET /admins/{id}": lambda shop: Sample(f"/admins/{admin(shop)['id']}"),
+    "PATCH /admins/{id}": lambda shop: Sample(f"/admins/{admin(shop)['id']}", {"role": "support"}),
+    "DELETE /admins/{id}": lambda shop: Sample(f"/admins/{admin(shop)['id']}"),
+    "POST /admins/{id}/reset-password": lambda shop: Sample(f"/admins/{admin(shop)['id']}/reset-password", {}),
+    "POST /admins/{id}/reset-totp": lambda shop: Sample(f"/admins/{with_totp(shop)[0].admin_id}/reset-totp"),
+    "GET /tenants": lambda shop: Sample("/tenants", role="platform"),
+    "POST /tenants": lambda shop: Sample("/tenants", {"slug": f"t{next(_numbers)}", "name": name()}, role="platform"),
+    "GET /tenants/{id}": lambda shop: Sample(f"/tenants/{tenant(shop)}", role="platform"),
+    "PATCH /tenants/{id}": lambda shop: Sample(f"/tenants/{tenant(shop)}", {"name": name()}, role="platform"),
+    "DELETE /tenants/{id}": lambda shop: Sample(f"/tenants/{tenant(shop)}", role="platform"),
     "GET /payment-accounts": lambda shop: Sample("/payment-accounts"),
     "POST /payment-accounts": lambda shop: Sample("/payment-accounts", account_body()),
     "GET /payment-accounts/{id}": lambda shop: Sample(f"/payment-accounts/{account(shop)}"),

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cli.app import kibali
 from cli.first_run import SampleLogin, sample_login, seed
-from db import admin
+from db import admin, login
 from db.engine import make_engine, session_factory
 from isp import credentials
 from settings import Settings
@@ -98,10 +98,12 @@ def test_a_second_first_run_touches_nothing(shop: Shop) -> None:
 
 
 def test_the_admin_of_the_first_run_has_the_password_that_was_shown(shop: Shop) -> None:
-    engine = make_engine(shop.settings, "platform", pool_size=1)
+    engine = make_engine(shop.settings, "api", pool_size=1)
     with session_factory(engine)() as session:
-        stored = admin.by_email(session, shop.login.admin_email).password_hash
+        found = login.of_email(session, shop.login.admin_email)
     engine.dispose()
+    assert found is not None
+    stored = found.password_hash
     assert shop.login.admin_password is not None
     assert stored.startswith("$argon2id$")
     assert credentials.verify_admin_password(stored, shop.login.admin_password)
@@ -278,7 +280,7 @@ def test_sessions_are_listed_exactly(shop: Shop) -> None:
         (("subscriber", "add", "--name", "\udc80"), "--name: It must be a valid string"),
         (("tenant", "add", "--slug", "demo", "--name", "x"), "--slug: Another tenant has this short name."),
         (("tenant", "add", "--slug", "x", "--name", "x", "--timezone", "EAT"), "--timezone: It must be a time zone"),
-        (("tenant", "show", "x"), "There is no tenant x."),
+        (("tenant", "show", "x"), "There is no tenant x. There is: demo."),
         (("admin", "disable", "x@y.z"), "There is no such admin."),
         (("admin", "add", "--email", "x@y.z", "--role", "owner", "--password", "short"), "--password: It must have"),
     ],

@@ -287,10 +287,7 @@ def test_sql_without_the_tenant_sees_no_row(neighbours: Neighbours, table: str, 
         assert row is not None
         assert row[0] > 0
     with as_api(neighbours.api.settings, tenant_id) as connection:
-        if table == "api_token":
-            assert connection.execute("SELECT count(*) FROM api_token").fetchone() == (0,)
-        else:
-            assert connection.execute(f"SELECT * FROM {table}").fetchall() == []
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("table", TABLES)
