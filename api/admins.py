@@ -60,6 +60,7 @@ def change(call: Call, body: AdminTerms) -> Reply:
     admin.change(call.session, found, values)
     if disabled:
         admin.disable(call.session, found, call.now)
+        admin_session.end_all(call.session, found.id, call.now)
     elif disabled is not None:
         admin.enable(call.session, found)
     return Reply(AdminOut.of(found))

@@ -27,6 +27,8 @@ What the API does, `./kibali` does on the command line, by the same names.
 - **POST** takes an `Idempotency-Key`: sent again with the same key, it is answered as before and done once.
 - **ETag.** What GET shows of one thing has one. A change may send it as `If-Match`, and is refused with 412 if
   somebody else was faster.
+- **Tenants.** A token acts in its admin's tenant. The platform's own admins choose one by the header `Kibali-Tenant:
+  SLUG`, but for what is about themselves or the platform.
 - **Errors** are `{"error": {"code", "message", "field"?}}`; `code` is for programs.
 - Every answer has an `X-Request-Id`, which the log has too.
 """
@@ -139,7 +141,8 @@ def document(routes: Iterable[BaseRoute]) -> Json:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API token, `kbl_…`: `./kibali admin token EMAIL` makes one.",
+                    "description": "An API token, `kbl_…`: `./kibali admin token EMAIL` makes one. Or a session, "
+                    "`kbs_…`, of POST /api/v1/auth/login.",
                 }
             },
         },

@@ -1,14 +1,14 @@
 """/api/v1/plans"""
 
-from api.auth import READERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_query
+from api.rights import CASHIERS, WRITERS
 from api.schemas.base import Listed, given, values_of
 from api.schemas.plan import PlanChange, PlanCreate, PlanOut, PlanQuery
 from db import plan
 
 
-@with_query(READERS, PlanQuery, {200: Listed[PlanOut]})
+@with_query(CASHIERS, PlanQuery, {200: Listed[PlanOut]})
 def index(call: Call, query: PlanQuery) -> Reply:
     """Lists plans on sale, or with `archived` those that were."""
     request = page_request(query, plan.SORTS)
@@ -22,7 +22,7 @@ def create(call: Call, body: PlanCreate) -> Reply:
     return Reply(PlanOut.of(created), 201, {"Location": f"/api/v1/plans/{created.id}"})
 
 
-@endpoint(READERS, {200: PlanOut})
+@endpoint(CASHIERS, {200: PlanOut})
 def read(call: Call) -> Reply:
     """Shows a plan."""
     return Reply(PlanOut.of(plan.by_id(call.session, call.id)))

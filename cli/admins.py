@@ -79,6 +79,7 @@ def change(settings: Settings, /, email: str, as_json: bool, **options: Any) -> 
         admins.change(session, found, values)
         if disabled:
             admins.disable(session, found, datetime.now(UTC))
+            admin_session.end_all(session, found.id, datetime.now(UTC))
         elif disabled is not None:
             admins.enable(session, found)
     print_record(AdminOut.of(found), as_json=as_json)

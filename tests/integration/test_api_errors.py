@@ -155,7 +155,7 @@ def test_the_platforms_own_token_opens_no_tenant(api: Client) -> None:
 def allowed(role: str, method: str, path: str) -> bool:
     if role in ("owner", "manager"):
         return True
-    if role == "cashier" and not path.startswith(("/subscribers", "/subscriptions")):
+    if role == "cashier" and not path.startswith(("/plans", "/subscribers", "/subscriptions")):
         return False
     return method == "GET"
 

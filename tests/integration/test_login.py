@@ -218,6 +218,7 @@ def test_who_is_shut_out_is_out_at_once(shop: Shop) -> None:
     error(with_token(shop, who.token), 401)
     shop.patch(f"/admins/{who.admin_id}", {"disabled": False})
     assert log_in(shop, who.email).status_code == 200
+    error(with_token(shop, who.token), 401)
 
 
 def test_a_role_that_changes_counts_at_once(shop: Shop) -> None:
