@@ -197,6 +197,12 @@ class Settings:
         "127.0.0.1,::1", _networks, "Reverse proxies in front of the API, whose X-Forwarded-For is believed."
     )
 
+    api_requests_per_minute: int = _setting(
+        "6000",
+        _whole_number(0, 1_000_000),
+        "Requests that one API token or session may make in a minute; more are answered 429. 0: any number.",
+    )
+
     radius_bind: str = _setting("0.0.0.0", _address, "Address FreeRADIUS listens on for routers.")  # noqa: S104
     radius_auth_port: int = _setting("1812", _port, "UDP port for Access-Requests.")
     radius_acct_port: int = _setting("1813", _port, "UDP port for Accounting-Requests.")

@@ -6,6 +6,7 @@ import uvicorn
 
 import logs
 from api.app import create_app
+from api.http_protocol import HTTP_OPTIONS, allow_connections
 from api.websocket_protocol import UVICORN_OPTIONS
 from isp.encryption import EncryptionError
 from settings import Settings, SettingsError
@@ -20,6 +21,7 @@ def main() -> None:
     except (SettingsError, EncryptionError) as error:
         sys.exit(f"api: {error}")
     logs.configure(settings)
+    allow_connections()
     uvicorn.run(
         app,
         host=settings.http_bind,
@@ -31,6 +33,7 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
         **UVICORN_OPTIONS,
+        **HTTP_OPTIONS,
     )
 
 

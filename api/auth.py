@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection, Request
 
 from api import failure_limit, scopes, session_cookie
 from api.address import counted_as, parsed
+from api.failure_limit import Verdict
 from api.problem import Problem
 from api.rights import CASHIERS, OWNERS, READERS, SELLERS, TELLERS, WRITERS, Right
 from api.services import Services
@@ -70,13 +71,7 @@ def authenticate(services: Services, request: HTTPConnection) -> Identity:
     """
     token, from_cookie = _presented(request)
     who = counted_as(request.client.host if request.client else "unknown")
-    if failure_limit.is_over(services.redis, who):
-        raise Problem(
-            429,
-            "too_many_failures",
-            "Too many wrong tokens came from this address. Wait a minute.",
-            headers={"Retry-After": str(failure_limit.WINDOW_S)},
-        )
+    _check_limits(services, who, token)
     if credentials.is_session_token(token):
         with services.lookups.begin() as session:
             found = admin_session.authenticate(session, credentials.api_token_hash(token))
@@ -94,6 +89,19 @@ def authenticate(services: Services, request: HTTPConnection) -> Identity:
             return known
     failure_limit.record(services.redis, who)
     raise _unauthorized("This token is unknown, expired or revoked, or its admin is disabled.")
+
+
+def _check_limits(services: Services, who: str, token: str) -> None:
+    """Raises Problem 429."""
+    credential = credentials.api_token_hash(token).hex()
+    headers = {"Retry-After": str(failure_limit.WINDOW_S)}
+    match failure_limit.check(services.redis, who, credential, services.requests_per_minute):
+        case Verdict.TOO_MANY_FAILURES:
+            message = "Too many wrong tokens came from this address. Wait a minute."
+            raise Problem(429, "too_many_failures", message, headers=headers)
+        case Verdict.TOO_MANY_REQUESTS:
+            message = f"More than {services.requests_per_minute} requests came within a minute. Wait until it is over."
+            raise Problem(429, "too_many_requests", message, headers=headers)
 
 
 def check_scope(identity: Identity, request: HTTPConnection) -> None:

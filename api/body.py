@@ -1,5 +1,6 @@
 """Request bodies: bounded, and JSON that means one thing only."""
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from api.problem import Problem
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+READ_WITHIN_S = 30
 # A client that sends before it reads gets its answer only if somebody takes what it sends.
 _DRAIN_BYTES = 10 * MAX_BYTES
 
@@ -20,7 +22,16 @@ def is_empty(request: Request) -> bool:
 
 
 async def read(request: Request) -> bytes:
-    """The whole body. Raises Problem 413 if it is too large."""
+    """The whole body. Raises Problem 413 if it is too large, 408 if it does not come in time."""
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            return await _read(request)
+    except TimeoutError:
+        message = f"The body did not come within {READ_WITHIN_S} seconds."
+        raise Problem(408, "too_slow", message, headers={"Connection": "close"}) from None
+
+
+async def _read(request: Request) -> bytes:
     declared = request.headers.get("content-length", "")
     chunks, size = [], 0
     if not (declared.isdigit() and int(declared[:18]) > _DRAIN_BYTES):

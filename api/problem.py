@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
+from psycopg.errors import QueryCanceled
 from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -56,6 +57,10 @@ def problem_of(error: Exception) -> Problem:
         case exc.DataError():
             log.warning("a value got past validation", error=type(error.orig).__name__)
             return Problem(422, "invalid", "A value is out of range.")
+        case exc.OperationalError() if isinstance(error.orig, QueryCanceled):
+            log.warning("the database took too long", error=str(error.orig).strip())
+            message = "This took too long. Ask for less, or try again in a moment."
+            return Problem(503, "timeout", message, headers={"Retry-After": str(RETRY_AFTER_S)})
         case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError():
             log.warning("no answer from PostgreSQL", error=str(getattr(error, "orig", error)).strip())
             return Problem(

@@ -27,6 +27,7 @@ from tasks.redis_pool import make_redis_pool
 
 POOL_SIZE = 10
 REDIS_TIMEOUT_S = 0.5
+STATEMENT_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Services:
     """What the database must be at."""
     public_url: str
     site: Site
+    requests_per_minute: int
+    """Of one token or session; 0 is any number."""
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
     hub: Hub
@@ -56,7 +59,7 @@ class State(TypedDict):
 
 def build(settings: Settings, keyring: Keyring) -> Services:
     """Connects to nothing yet."""
-    engine = make_engine(settings, "api", pool_size=POOL_SIZE)
+    engine = make_engine(settings, "api", pool_size=POOL_SIZE, statement_timeout_s=STATEMENT_TIMEOUT_S)
     sessions = session_factory(engine)
     nudge_after_commit(sessions, Nudger(make_redis_pool(settings, answer_timeout_s=REDIS_TIMEOUT_S)))
     return Services(
@@ -73,6 +76,7 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         schema_revision=prepare.newest_revision(),
         public_url=settings.public_url,
         site=Site.of(settings),
+        requests_per_minute=settings.api_requests_per_minute,
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
         hub=Hub(settings.database_dsn("api")),

@@ -2,6 +2,7 @@
 
 import select
 import time
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc, text
@@ -22,16 +23,24 @@ _SET_TENANT = (
 )
 
 
-def make_engine(settings: Settings, role: DatabaseRole, *, pool_size: int = 5) -> Engine:
-    """An engine that connects as `kibali_<role>`; connections that died while idle are replaced unseen."""
+def make_engine(
+    settings: Settings, role: DatabaseRole, *, pool_size: int = 5, statement_timeout_s: int | None = None
+) -> Engine:
+    """An engine that connects as `kibali_<role>`; connections that died while idle are replaced unseen.
+
+    A statement that takes longer than `statement_timeout_s` is an OperationalError; None is the server's own limit.
+    """
     url = make_url(settings.database_dsn(role)).set(drivername="postgresql+psycopg")
+    connect_args: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": f"kibali-{role}"}
+    if statement_timeout_s is not None:
+        connect_args["options"] = f"-c statement_timeout={statement_timeout_s}s"
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,  # an error's text and traceback go to a log; parameters may be secrets
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": f"kibali-{role}"},
+        connect_args=connect_args,
     )
     event.listen(engine, "checkin", _note_the_time)
     event.listen(engine, "checkout", _replace_if_dead)

@@ -24,6 +24,7 @@ from psycopg import sql
 from starlette.applications import Starlette
 
 from api.app import create_app
+from api.http_protocol import HTTP_OPTIONS
 from api.websocket_protocol import UVICORN_OPTIONS
 from db import admin, tenant
 from db.engine import make_engine, session_factory
@@ -154,6 +155,7 @@ def served(app: Starlette) -> Iterator[httpx.Client]:
         proxy_headers=False,
         server_header=False,
         **UVICORN_OPTIONS,
+        **HTTP_OPTIONS,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

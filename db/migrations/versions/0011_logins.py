@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, INET
 
-revision: str = "0010"
-down_revision: str | None = "0009"
+revision: str = "0011"
+down_revision: str | None = "0010"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -87,7 +87,7 @@ def upgrade() -> None:
     )
     op.create_index("login_attempt_source_attempted_at_idx", "login_attempt", ["source", "attempted_at"], unique=False)
     op.create_index("login_attempt_attempted_at_idx", "login_attempt", ["attempted_at"], unique=False)
-    op.execute((SQL / "0010_logins.sql").read_text())
+    op.execute((SQL / "0011_logins.sql").read_text())
 
 
 def downgrade() -> None:
