@@ -55,6 +55,10 @@ class Order:
     api: ApiTarget | None
     sent_at: datetime
 
+    @property
+    def may_use_api(self) -> bool:
+        return self.api is not None and self.way != "disconnect"
+
 
 @dataclass(slots=True)
 class Result:

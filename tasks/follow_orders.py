@@ -64,7 +64,7 @@ def take_orders(
             _settle(intent, case, now)
         if isinstance(order, Order):
             intent.state, intent.attempts = "sent", order.attempt
-            intent.due_at = now + (LEASE_WITH_API if order.api else LEASE)
+            intent.due_at = now + (LEASE_WITH_API if order.may_use_api else LEASE)
             orders.append(order)
             continue
         states[intent.router_id].under_way -= 1

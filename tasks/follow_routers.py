@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.router import Router
+from db.router_state import RouterState
 from isp.coa import Abilities
 
 AT_ONCE = 32
@@ -20,7 +21,7 @@ TELL_AFTER = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
-class RouterState:
+class Known:
     under_way: int = 0
     has_api: bool = False
     silent_since: datetime | None = None
@@ -63,16 +64,17 @@ class RouterStates:
     """Of all routers, by id."""
 
     def __init__(self) -> None:
-        self._states: dict[int, RouterState] = {}
+        self._states: dict[int, Known] = {}
 
     def refresh(self, session: Session) -> None:
-        """Learns which routers have an API that we may use."""
-        usable = Router.api_password_sealed.is_not(None).label("usable")
-        for row in session.execute(select(Router.id, usable).where(Router.removed_at.is_(None))):
+        """Learns which routers have an API that we may use: it was reached before."""
+        usable = (Router.api_password_sealed.is_not(None) & RouterState.last_seen_at.is_not(None)).label("usable")
+        statement = select(Router.id, usable).join(RouterState, RouterState.router_id == Router.id)
+        for row in session.execute(statement.where(Router.removed_at.is_(None))):
             self[row.id].has_api = row.usable
 
-    def __getitem__(self, router_id: int) -> RouterState:
-        return self._states.setdefault(router_id, RouterState())
+    def __getitem__(self, router_id: int) -> Known:
+        return self._states.setdefault(router_id, Known())
 
     def places(self) -> dict[int, int]:
         """How much is under way at each router, for `restore` after a transaction that was undone."""
@@ -82,5 +84,5 @@ class RouterStates:
         for router_id, state in self._states.items():
             state.under_way = places.get(router_id, 0)
 
-    def items(self) -> list[tuple[int, RouterState]]:
+    def items(self) -> list[tuple[int, Known]]:
         return list(self._states.items())

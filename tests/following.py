@@ -14,8 +14,12 @@ from cli.instance import readiness
 from settings import CHECKOUT, Settings
 from tests.databases import fresh_database
 from tests.fakes.nas import FakeNas, RadiusServer
+from tests.fakes.nas_api import NasWithApi
 from tests.fakes.nas_fleet import NasFleet
 from tests.fakes.nas_session import OnlineSession, Service, Subscriber
+from tests.fakes.routeros import PASSWORD as API_PASSWORD
+from tests.fakes.routeros import USERNAME as API_USERNAME
+from tests.fakes.routeros import RunningRouter
 from tests.radius import PASSWORD, SECRET, Radius, radius_environ, running_radius
 from tests.servers import UNPRIVILEGED, kibali_command, process_environ
 
@@ -187,9 +191,15 @@ class Following:
         """The seconds it took until it was so."""
         began = time.monotonic()
         while not holds():
-            assert time.monotonic() - began < within_s, f"not within {within_s} s: {what}\n{self.log()[-3000:]}"
+            assert time.monotonic() - began < within_s, f"not within {within_s} s: {what}\n{self.story()}"
             time.sleep(0.02)
         return time.monotonic() - began
+
+    def story(self) -> str:
+        """What is unfinished, and the follower's log: for a test that failed."""
+        columns = "id, state, cause, action, way, attempts, due_at - now() AS due_in, outcome, packets"
+        rows = self.radius.rows(f"SELECT {columns} FROM session_intent WHERE finished_at IS NULL ORDER BY id LIMIT 20")
+        return "\n".join([*map(str, rows), self.log()[-3000:]])
 
     def log(self) -> str:
         path = self.var / "follower.log"
@@ -236,6 +246,21 @@ class Following:
         return True
 
 
+def let_in_by_api(radius: Radius, router_id: int, api: RunningRouter) -> None:
+    """As onboarding leaves a router whose API answers."""
+    sealed = radius.keyring.seal(API_PASSWORD, f"router.api_password:{router_id}")
+    radius.execute(
+        "UPDATE router SET api_address = '127.0.0.1', api_port = %s, api_ssl_port = %s, api_username = %s,"
+        " api_password_sealed = %s WHERE id = %s",
+        api.ports["api"],
+        api.ports["api-ssl"],
+        API_USERNAME,
+        sealed,
+        router_id,
+    )
+    radius.execute("UPDATE router_state SET last_seen_at = now() WHERE router_id = %s", router_id)
+
+
 def address_of(number: int) -> str:
     return f"127.0.{30 + number // 250}.{number % 250 + 1}"
 
@@ -249,9 +274,10 @@ def following(
     private_directory: Path,
     var: Path,
     routers: int = 1,
+    apis: Sequence[RunningRouter] = (),
     **nas_options: Any,
 ) -> Iterator[Following]:
-    """`routers` NASes at 127.0.30.1 and on, and a follower that runs."""
+    """`routers` NASes at 127.0.30.1 and on, the first of them with `apis`, which run; and a follower that runs."""
     var.mkdir(mode=0o750, exist_ok=True)
     if UNPRIVILEGED:
         os.chown(var, UNPRIVILEGED.pw_uid, UNPRIVILEGED.pw_gid)
@@ -262,15 +288,17 @@ def following(
             server = RadiusServer("127.0.0.1", settings.radius_auth_port, settings.radius_acct_port)
             options = {"timeout_s": 1.0, **nas_options}
             fakes = [
-                FakeNas(
-                    server, SECRET, address=f"127.0.{30 + number // 250}.{number % 250 + 1}", seed=number, **options
-                )
+                NasWithApi(server, SECRET, address=address_of(number), seed=number, router=apis[number], **options)
+                if number < len(apis)
+                else FakeNas(server, SECRET, address=address_of(number), seed=number, **options)
                 for number in range(routers)
             ]
             ids = [radius.add_router(f"nas {nas.address}", nas.address) for nas in fakes]
             with NasFleet(fakes) as fleet:
                 for router_id, nas in zip(ids, fakes, strict=True):
                     radius.execute("UPDATE router SET coa_port = %s WHERE id = %s", nas.coa_port, router_id)
+                for router_id, api in zip(ids, apis, strict=False):
+                    let_in_by_api(radius, router_id, api)
                 world = Following(radius, fleet, ids, environ, var)
                 world.start()
                 try:
