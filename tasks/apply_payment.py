@@ -227,7 +227,8 @@ def _buy(
         renewal.extend(
             session, subscription, plan, now, price_kes=purchase.price_kes, posting_id=posting_id, payment_id=paid.id
         )
-    follow_up.subscription_changed(session, subscription.id, "payment")
+    where = intent.router_id if intent is not None else None
+    follow_up.subscription_changed(session, subscription.id, "payment", mac=mac, router_id=where)
     return subscription
 
 

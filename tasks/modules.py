@@ -4,6 +4,7 @@ import importlib
 
 TASK_MODULES = (
     "tasks.idempotency",
+    "tasks.let_in",
     "tasks.maintenance",
     "tasks.payment_accounts",
     "tasks.payments",

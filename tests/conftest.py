@@ -37,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos = parser.getgroup("chaos", "the test in which everything is killed while customers pay")
     chaos.addoption("--payments", type=int, default=200, help="How many customers pay.")
     chaos.addoption("--seed", type=int, help="What happens when; unless given, another each time.")
+    parser.addoption("--soak-s", default="15", help="seconds that tests/e2e/test_following_soak.py lasts")
+    parser.addoption("--soak-sessions", default="100", help="how many subscribers it has")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -112,7 +112,7 @@ class Following:
             )
         self._first_plan, self._expiry = first.plan_id, first.expires_at
 
-    def all_online(self) -> list[int]:
+    def all_online(self, redials_after_s: float | None = None) -> list[int]:
         """Every one of `subscribe_many` as at first, and online anew; the ids of the subscriptions."""
         for nas, session in self.fleet.online():
             self.fleet.run(nas.log_out(session))
@@ -132,14 +132,17 @@ class Following:
         )
         routers = self.fleet.routers
         wanted = [
-            (routers[number % len(routers)], self.device(_Named(row["id"], row["username"]), service="pppoe"))
-            for number, row in enumerate(rows)
+            (routers[number % len(routers)], self._device_of(row, redials_after_s)) for number, row in enumerate(rows)
         ]
         failed = [each for each in self.fleet.log_in(wanted) if not isinstance(each, OnlineSession)]
         assert failed == []
         ids = [row["id"] for row in rows]
         self.until(lambda: self._known() >= len(ids), "the follower knows all sessions", 30)
         return ids
+
+    def _device_of(self, row: Mapping[str, Any], redials_after_s: float | None) -> Subscriber:
+        named = _Named(row["id"], row["username"])
+        return self.device(named, service="pppoe", redials_after_s=redials_after_s)
 
     def _known(self) -> int:
         return int(
@@ -283,25 +286,38 @@ def following(
         os.chown(var, UNPRIVILEGED.pw_uid, UNPRIVILEGED.pw_gid)
     with fresh_database(postgres_server, template_database) as url:
         environ = radius_environ(var, secrets, url, redis_url)
-        settings = Settings.load(environ, checkout=private_directory)
-        with running_radius(environ, settings) as radius:
-            server = RadiusServer("127.0.0.1", settings.radius_auth_port, settings.radius_acct_port)
-            options = {"timeout_s": 1.0, **nas_options}
-            fakes = [
-                NasWithApi(server, SECRET, address=address_of(number), seed=number, router=apis[number], **options)
-                if number < len(apis)
-                else FakeNas(server, SECRET, address=address_of(number), seed=number, **options)
-                for number in range(routers)
-            ]
-            ids = [radius.add_router(f"nas {nas.address}", nas.address) for nas in fakes]
-            with NasFleet(fakes) as fleet:
-                for router_id, nas in zip(ids, fakes, strict=True):
-                    radius.execute("UPDATE router SET coa_port = %s WHERE id = %s", nas.coa_port, router_id)
-                for router_id, api in zip(ids, apis, strict=False):
-                    let_in_by_api(radius, router_id, api)
-                world = Following(radius, fleet, ids, environ, var)
-                world.start()
-                try:
-                    yield world
-                finally:
-                    world.stop()
+        with followed(environ, private_directory, routers, apis, **nas_options) as running:
+            yield running
+
+
+@contextmanager
+def followed(
+    environ: Mapping[str, str],
+    checkout: Path,
+    routers: int,
+    apis: Sequence[RunningRouter] = (),
+    **nas_options: Any,
+) -> Iterator[Following]:
+    """The same on a database that is prepared and empty."""
+    settings = Settings.load(environ, checkout=checkout)
+    with running_radius(environ, settings) as radius:
+        server = RadiusServer("127.0.0.1", settings.radius_auth_port, settings.radius_acct_port)
+        options = {"timeout_s": 1.0, **nas_options}
+        fakes = [
+            NasWithApi(server, SECRET, address=address_of(number), seed=number, router=apis[number], **options)
+            if number < len(apis)
+            else FakeNas(server, SECRET, address=address_of(number), seed=number, **options)
+            for number in range(routers)
+        ]
+        ids = [radius.add_router(f"nas {nas.address}", nas.address) for nas in fakes]
+        with NasFleet(fakes) as fleet:
+            for router_id, nas in zip(ids, fakes, strict=True):
+                radius.execute("UPDATE router SET coa_port = %s WHERE id = %s", nas.coa_port, router_id)
+            for router_id, api in zip(ids, apis, strict=False):
+                let_in_by_api(radius, router_id, api)
+            world = Following(radius, fleet, ids, environ, settings.var)
+            world.start()
+            try:
+                yield world
+            finally:
+                world.stop()

@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 from tests.fakes.nas import FakeNas
-from tests.fakes.nas_session import OnlineSession
+from tests.fakes.nas_session import OnlineSession, Subscriber
 from tests.fakes.routeros import RunningRouter
+from tests.fakes.routeros_commands import Result
 
 LISTS, QUEUES = "/ip/firewall/address-list", "/queue/simple"
 _ACTIVE = {"hotspot": "/ip/hotspot/active", "pppoe": "/ppp/active"}
@@ -28,6 +29,18 @@ class NasWithApi(FakeNas):
                 self._loop.call_soon_threadsafe(self._changed_by_api, path)
 
         tables.changed = changed
+        own = router.machine.menus.own
+
+        def log_in(path: str, command: str, arguments: dict[str, str]) -> Result | None:
+            hosts = tables.find("/ip/hotspot/host", address=arguments.get("ip", ""))
+            if (path, command) != ("/ip/hotspot/active", "login") or not hosts or self._loop is None:
+                return own(path, command, arguments)
+            hosts[0]["authorized"] = "true"
+            device = Subscriber(arguments["user"], arguments["password"], hosts[0]["mac-address"], "hotspot")
+            asyncio.run_coroutine_threadsafe(self.log_in(device), self._loop)
+            return Result()
+
+        router.machine.menus.own = log_in
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
