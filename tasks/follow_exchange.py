@@ -19,7 +19,7 @@ from tasks import routeros_async, session_api
 from tasks.coa import CoaClient, NoAnswer, Patience
 from tasks.coa_packet import Acked, CoaRequestError, Nacked, SessionIdentity
 from tasks.coa_packet import Target as NasTarget
-from tasks.routeros_dialogue import Conversation
+from tasks.routeros_dialogue import Conversation, sentence
 from tasks.routeros_errors import Refused, RouterError
 from tasks.routeros_target import Patience as ApiPatience
 from tasks.routeros_target import Target as ApiTarget
@@ -31,7 +31,7 @@ WITHIN_S = 8.0
 """All requests of one order together, but for the API's."""
 COA_PATIENCE = Patience(first_s=0.4, longest_s=2.0, within_s=WITHIN_S)
 API_PATIENCE = ApiPatience(connect_s=3.0, login_s=3.0, talk_s=4.0)
-API_IDLE_S = 20.0
+API_IDLE_S, API_FRESH_S = 20.0, 1.0
 
 Kind = Literal["done", "gone", "refused", "silent", "unable"]
 
@@ -262,6 +262,8 @@ class _Apis:
         async with api.lock:
             if api.connection is not None and api.target != target:
                 self._drop(api)
+            if api.connection is not None and time.monotonic() - api.used_at > API_FRESH_S:
+                await self._see_whether_it_lives(api, api.connection)
             if api.connection is None:
                 api.connection = await routeros_async.connect(target, API_PATIENCE)
                 api.target = target
@@ -273,6 +275,13 @@ class _Apis:
             except BaseException:
                 self._drop(api)
                 raise
+
+    async def _see_whether_it_lives(self, api: _Api, connection: routeros_async.AsyncConnection) -> None:
+        """A router that was restarted meanwhile must not cost what is to be said now."""
+        try:
+            await connection.talk(*sentence("/system/identity/print", proplist=("name",)))
+        except RouterError:
+            self._drop(api)
 
     def close_idle(self) -> None:
         for api in self._apis.values():

@@ -45,7 +45,7 @@ STATEMENT_TIMEOUT_S = 20
 UNREPORTED = timedelta(seconds=300)
 NEW_SESSIONS, LATE_SESSIONS = timedelta(seconds=60), timedelta(minutes=15)
 CLEAR_BATCH = 50
-CLEAR_AGAIN = timedelta(seconds=30)
+CLEAR_AGAIN = timedelta(seconds=10)
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +160,11 @@ class Follower:
         """Takes addresses out of lists whose sessions are over, before somebody else gets them."""
         now = _now(session)
         for future, held in self._clearing:
-            if future.done() and future.exception() is None:
+            if future.done() and (problem := future.exception()) is not None:
+                log.warning(
+                    "an address stays in a list", address=held.listed_address, list=held.listed, why=str(problem)
+                )
+            elif future.done():
                 row = session.get(session_held.SessionHeld, held.session_key, with_for_update=True)
                 if row is not None:
                     row.listed = row.listed_address = row.clear_at = None

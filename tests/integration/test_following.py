@@ -3,6 +3,8 @@
 Real FreeRADIUS and real packets; the truth is the fake NAS's own.
 """
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +20,11 @@ import pytest
 
 from db import renewal, session_list
 from db.plan import Plan
-from settings import Settings
+from settings import CHECKOUT, Settings
 from tests.fakes.nas_coa import DISCONNECT_REQUEST, UNSUPPORTED_ATTRIBUTE
 from tests.fakes.nas_session import OnlineSession
 from tests.following import Following, following
+from tests.servers import kibali_command, process_environ
 
 WITHIN_S = 2.0
 MB = 1_000_000
@@ -296,6 +299,35 @@ def test_a_session_is_kicked_once_and_may_come_back(world: Following) -> None:
     time.sleep(1)
     assert world.is_online(again)
     assert [code for code, _ in heard(world, session)] == [DISCONNECT_REQUEST]
+
+
+def kibali(world: Following, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        kibali_command(*arguments),
+        cwd=CHECKOUT,
+        env=process_environ(world.environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_operator_kicks_by_name_and_asks_why(world: Following) -> None:
+    subscription, session = world.online(service="hotspot")
+    name = str(subscription.username)
+    done = kibali(world, "session", "kick", "--username", name, "--wait", "30", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(row["state"], row["outcome"]) for row in json.loads(done.stdout)] == [
+        ("done", "the session ended: Admin-Reset")
+    ]
+    assert not world.is_online(session)
+    told = json.loads(kibali(world, "why", name, "--json").stdout)
+    (entry,) = [each for each in told["timeline"] if each["source"] == "follow"]
+    assert (entry["what"], entry["reason"], entry["values"]["state"]) == ("disconnect", "kick", "done")
+    assert "Disconnect-Request -> Disconnect-ACK" in kibali(world, "why", name).stdout
+    again = kibali(world, "session", "kick", "--username", name)
+    assert (again.returncode, again.stderr.strip()) == (1, f"kibali: {name} has no open session.")
 
 
 # ---- routers that do not obey ----
