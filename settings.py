@@ -154,6 +154,12 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _voucher_url(value: str) -> str:
+    if value and (urlsplit(value).scheme not in ("https", "http") or "{code}" not in value):
+        raise ValueError("a URL that begins with https:// or http:// and has {code} where the code is to stand")
+    return value
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in choices:
@@ -187,6 +193,12 @@ class Settings:
         "Where the API is reached from outside, such as https://pay.example.net; M-Pesa sends its callbacks there.",
     )
 
+    voucher_url: str = _setting(
+        "",
+        _voucher_url,
+        "Page on which vouchers are redeemed, for the QR codes of print sheets: such as "
+        "https://wifi.example.net/login?voucher={code}. None: a QR code holds the voucher's code alone.",
+    )
     webhook_sources: Networks = _setting(
         "",
         _networks,

@@ -136,6 +136,7 @@ ROUTES: list[BaseRoute] = [
     at("/api/v1/vouchers", GET=vouchers.index, POST=vouchers.create),
     at("/api/v1/vouchers/{id:id}", GET=vouchers.read),
     at("/api/v1/vouchers/{id:id}/codes", GET=vouchers.codes),
+    at("/api/v1/vouchers/{id:id}/sheet.pdf", GET=vouchers.sheet),
     at("/api/v1/vouchers/{id:id}/revoke", POST=vouchers.revoke),
     at("/api/v1/vouchers/redeem", POST=vouchers.redeem),
     at("/webhooks/daraja/stk/{token}", POST=webhooks.stk),

@@ -44,6 +44,7 @@ class Call:
     keyring: Keyring
     now: datetime
     public_url: str
+    voucher_url: str
     site: Site
     redis: redis.Redis
     request: Request
@@ -67,9 +68,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`content` None answers without a body, a text as text/plain."""
+    """`content` None answers without a body, a text as text/plain, bytes as a PDF."""
 
-    content: BaseModel | Mapping[str, Any] | str | None
+    content: BaseModel | Mapping[str, Any] | str | bytes | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,6 +83,8 @@ class Reply:
             return Response(content, self.status, self.headers, media_type="application/json")
         if isinstance(self.content, str):
             return PlainTextResponse(self.content, self.status, self.headers)
+        if isinstance(self.content, bytes):
+            return Response(self.content, self.status, self.headers, media_type="application/pdf")
         return JSONResponse(self.content, self.status, self.headers)
 
 
@@ -146,6 +149,7 @@ class Endpoint:
                     keyring=services.keyring,
                     now=services.clock(),
                     public_url=services.public_url,
+                    voucher_url=services.voucher_url,
                     site=services.site,
                     redis=services.redis,
                     request=request,

@@ -41,6 +41,7 @@ class Services:
     schema_revision: str
     """What the database must be at."""
     public_url: str
+    voucher_url: str
     site: Site
     requests_per_minute: int
     """Of one token or session; 0 is any number."""
@@ -75,6 +76,7 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         keyring=keyring,
         schema_revision=prepare.newest_revision(),
         public_url=settings.public_url,
+        voucher_url=settings.voucher_url,
         site=Site.of(settings),
         requests_per_minute=settings.api_requests_per_minute,
         webhook_sources=settings.webhook_sources,

@@ -1,6 +1,7 @@
 """/api/v1/vouchers"""
 
-from api import failure_limit
+from api import failure_limit, voucher_sheet
+from api.answers import Text
 from api.auth import CASHIERS, SELLERS, WRITERS
 from api.cursor import listing, page_request
 from api.endpoint import Call, Reply, endpoint, with_body, with_query
@@ -17,6 +18,7 @@ from api.schemas.voucher import (
     Codes,
     Redeem,
     Revoked,
+    SheetQuery,
     VoucherCounts,
 )
 from db import audit, voucher
@@ -54,6 +56,15 @@ def codes(call: Call) -> Reply:
     audit.note(call.session, "voucher_batch", batch.id)
     sheet = voucher.sheet(call.session, batch.id, call.keyring)
     return Reply(Codes(items=[Code(id=each.voucher_id, code=printed(each.code), state=each.state) for each in sheet]))
+
+
+@with_query(WRITERS, SheetQuery, {200: Text("application/pdf")})
+def sheet(call: Call, query: SheetQuery) -> Reply:
+    """Prints what is unused of a batch: A4, 21 slips a page, each with its code to read and to scan."""
+    url = query.login_url or call.voucher_url or None
+    content = voucher_sheet.pdf(call.session, call.id, url, call.keyring, call.now)
+    name = f'attachment; filename="vouchers-{call.id}.pdf"'
+    return Reply(content, headers={"Content-Disposition": name, "Cache-Control": "no-store"})
 
 
 @endpoint(WRITERS, {200: Revoked})

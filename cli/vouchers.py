@@ -1,13 +1,18 @@
 """`kibali voucher`"""
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from api import voucher_sheet
 from api.schemas.base import values_of
 from api.schemas.payment import PaymentOut
-from api.schemas.voucher import BatchCreate, BatchOut, BatchQuery, Code, Redeem
+from api.schemas.voucher import BatchCreate, BatchOut, BatchQuery, Code, Redeem, SheetQuery
 from cli.desk import at_tenant, tenant_option
+from cli.failure import Failure
 from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
 from cli.office import at_office
@@ -92,6 +97,27 @@ def codes(settings: Settings, batch_id: int, tenant_slug: str | None, as_json: b
 @vouchers.command()
 @batch_argument
 @tenant_option
+@click.option("--out", metavar="FILE", required=True, help="Required. - is standard output.")
+@model_options(SheetQuery)
+@pass_settings
+def sheet(settings: Settings, /, batch_id: int, tenant_slug: str | None, out: str, **options: Any) -> None:
+    """Writes what is unused of a batch as a PDF to be printed and cut. Whoever has the file can use the codes."""
+    url = read_options(SheetQuery, options).login_url or settings.voucher_url or None
+    with at_tenant(settings, tenant_slug) as desk:
+        content = voucher_sheet.pdf(desk.session, batch_id, url, desk.keyring, desk.now)
+    if out == "-":
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        write_private(Path(out), content)
+    except OSError as error:
+        raise Failure(f"--out: {out}: {error.strerror}. With --out - your shell writes it.") from None
+    click.echo(out)
+
+
+@vouchers.command()
+@batch_argument
+@tenant_option
 @pass_settings
 def revoke(settings: Settings, batch_id: int, tenant_slug: str | None) -> None:
     """What is unused of a batch is worth nothing any more."""
@@ -114,3 +140,11 @@ def redeem(settings: Settings, /, tenant_slug: str | None, no_wait: bool, as_jso
         redeemed = payment_orders.redeem(desk.session, desk.tenant.id, body.code, redeemer, desk.keyring, desk.now)
         paid = PaymentOut.of(redeemed)
     print_record(paid if no_wait else credited(settings, tenant_slug, paid), as_json=as_json)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """For its owner's eyes alone. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from api.schemas.base import Input, ListQuery, Output
+from api.schemas.base import Input, ListQuery, Output, Query
 from api.schemas.fields import Id, Line, Lines, Mac, Moment, Msisdn
 from db.voucher import MOST_PER_BATCH
 from isp.voucher import DEFAULT_LENGTH, LEAST_LENGTH, MOST_LENGTH
@@ -80,6 +80,18 @@ class Revoked(Output):
 
 class BatchQuery(ListQuery):
     sort: Literal["id", "-id", "created_at", "-created_at"] = "-id"
+
+
+def _login_url(value: str) -> str:
+    if not value.startswith(("https://", "http://")) or "{code}" not in value:
+        raise ValueError("It must begin with https:// or http:// and have {code} where the code is to stand.")
+    return value
+
+
+class SheetQuery(Query):
+    """`login_url`: where the QR codes lead, with {code} for the code. Default: KIBALI_VOUCHER_URL."""
+
+    login_url: Annotated[str, StringConstraints(max_length=200), Line, AfterValidator(_login_url)] | None = None
 
 
 class Redeem(Input):

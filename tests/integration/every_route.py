@@ -334,6 +334,7 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /vouchers": lambda shop: Sample("/vouchers", {"plan_id": shop.plan()["id"], "count": 2}),
     "GET /vouchers/{id}": lambda shop: Sample(f"/vouchers/{batch(shop)}"),
     "GET /vouchers/{id}/codes": lambda shop: Sample(f"/vouchers/{batch(shop)}/codes"),
+    "GET /vouchers/{id}/sheet.pdf": lambda shop: Sample(f"/vouchers/{batch(shop)}/sheet.pdf"),
     "POST /vouchers/{id}/revoke": lambda shop: Sample(f"/vouchers/{batch(shop)}/revoke"),
     "POST /vouchers/redeem": lambda shop: Sample(
         "/vouchers/redeem", {"code": code(shop), "subscription_id": subscription(shop)}

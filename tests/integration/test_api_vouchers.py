@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 import pytest
+import zxingcpp
 from redis import Redis
 
 from api.failure_limit import FAILURES
@@ -66,6 +68,42 @@ def test_the_sheet_has_every_code_in_groups_and_the_database_none(shop: Shop) ->
         assert set(code) <= {*ALPHABET, "-"}
     stored = str(shop.rows("SELECT * FROM voucher WHERE batch_id = %s", made["id"]))
     assert not any(code.replace("-", "") in stored for code in codes)
+
+
+def scanned(content: bytes) -> set[str]:
+    page = pypdfium2.PdfDocument(content)[0]
+    return {found.text for found in zxingcpp.read_barcodes(page.render(scale=200 / 72).to_pil())}
+
+
+def test_the_print_sheet_has_what_is_unused_and_leads_where_it_is_told(shop: Shop) -> None:
+    made = batch_of(shop, 3, expires_at="2999-12-31T23:59:59+03:00")
+    codes = codes_of(shop, made)
+    assert redeem(shop, codes[0]).status_code == 201
+    path = f"/vouchers/{made['id']}/sheet.pdf"
+    answer = shop.request("GET", path, params={"login_url": "https://x.example/?v={code}"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.headers["content-disposition"] == f'attachment; filename="vouchers-{made["id"]}.pdf"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert scanned(answer.content) == {f"https://x.example/?v={code.replace('-', '')}" for code in codes[1:]}
+    assert scanned(shop.request("GET", path).content) == {code.replace("-", "") for code in codes[1:]}
+    audited = shop.get("/audit", what="voucher_batch", what_id=str(made["id"]), operation="note")["items"]
+    assert len(audited) >= 3
+    assert shop.post(f"/vouchers/{made['id']}/revoke").status_code == 200
+    assert error(shop.request("GET", path), 409)["code"] == "used_up"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x.example/", "ftp://x.example/{code}", "{code}", "https://x/{code}" + "x" * 200]
+)
+def test_a_page_that_makes_no_sense_is_put_on_no_slip(shop: Shop, url: str) -> None:
+    answer = shop.request("GET", f"/vouchers/{batch_of(shop)['id']}/sheet.pdf", params={"login_url": url})
+    assert error(answer, 422)["field"] == "login_url"
+
+
+@pytest.mark.parametrize("role", ["cashier", "support", "read-only"])
+def test_who_may_not_see_codes_prints_none(shop: Shop, role: str) -> None:
+    answer = shop.request("GET", f"/vouchers/{batch_of(shop)['id']}/sheet.pdf", role=role)
+    assert answer.status_code == 403
 
 
 @pytest.mark.parametrize(

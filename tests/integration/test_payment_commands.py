@@ -298,3 +298,19 @@ def test_a_batch_is_made_shown_used_and_revoked(shell: Shell, worker: None) -> N
     assert shell.says("voucher", "revoke", str(batch["id"])) == f"2 vouchers of batch {batch['id']} are revoked\n"
     assert ["revoked", "2"] in [line.split() for line in shell.says("voucher", "show", str(batch["id"])).splitlines()]
     assert "There is no such voucher batch" in shell.refused("voucher", "codes", "999")
+
+
+def test_a_sheet_is_written_for_its_owner_alone(shell: Shell, tmp_path: Path) -> None:
+    batch = str(shell.json("voucher", "create", "--plan-id", str(shell.shop.plan()["id"]), "--count", "2")["id"])
+    file = tmp_path / "vouchers.pdf"
+    assert shell.says("voucher", "sheet", batch, "--out", str(file)) == f"{file}\n"
+    assert file.read_bytes().startswith(b"%PDF-")
+    assert file.stat().st_mode & 0o777 == 0o600
+    to_stdout = CliRunner().invoke(kibali, ["voucher", "sheet", batch, "--out", "-"], env=shell.environ)
+    assert to_stdout.stdout_bytes.startswith(b"%PDF-")
+    nowhere = shell.refused("voucher", "sheet", batch, "--out", str(tmp_path / "no" / "where.pdf"))
+    assert "No such file or directory. With --out - your shell writes it." in nowhere
+    wrong = shell.refused("voucher", "sheet", batch, "--out", str(file), "--login-url", "https://x.example")
+    assert "--login-url: It must begin with https://" in wrong
+    shell.says("voucher", "revoke", batch)
+    assert "Nothing of this batch is unused." in shell.refused("voucher", "sheet", batch, "--out", str(file))

@@ -235,3 +235,10 @@ def test_where_redis_is(tmp_path: Path) -> None:
 def test_a_process_on_this_machine_reaches_the_api(bind: str, url: str, tmp_path: Path) -> None:
     given = {"KIBALI_HTTP_BIND": bind, "KIBALI_HTTP_PORT": "81"}
     assert Settings.load(given, checkout=tmp_path).local_api_url == url
+
+
+@pytest.mark.parametrize("value", ["wifi.example.net/{code}", "https://wifi.example.net/login", "ftp://x/{code}"])
+def test_a_page_for_vouchers_says_where_the_code_goes(value: str, tmp_path: Path) -> None:
+    assert load(tmp_path, voucher_url="https://x.example/{code}").voucher_url == "https://x.example/{code}"
+    with pytest.raises(SettingsError, match="KIBALI_VOUCHER_URL must be a URL"):
+        load(tmp_path, voucher_url=value)
