@@ -284,6 +284,13 @@ class Settings:
         "Seconds after a prompt at which M-Pesa is asked what became of it, as long as nobody told.",
     )
 
+    gateway_networks: Networks = _setting(
+        "",
+        _networks,
+        "Networks outside the public internet that the base_url of a payment account may lead to, such as 10.1.2.0/24; "
+        "there http will do. KIBALI_DARAJA_URL needs none.",
+    )
+
     encryption_keys: Secret = _setting(
         "",
         Secret,

@@ -19,15 +19,18 @@ class Verdict(Enum):
     TOO_MANY_REQUESTS = auto()
 
 
-def is_over(client: redis.Redis, who: str) -> bool:
-    """Whether they have used up their failures; no if Redis is away: better open than shut for everybody."""
+def is_over(client: redis.Redis, who: str, most: int = FAILURES) -> bool:
+    """Whether they have used up their failures, `most` a window.
+
+    No if Redis is away: better open than shut for everybody.
+    """
     try:
         count = client.get(_PREFIX + who)
     except redis.RedisError as error:
         log.warning("failures are not limited: no answer from Redis", error=str(error))
         return False
     assert count is None or isinstance(count, bytes)
-    return count is not None and int(count) >= FAILURES
+    return count is not None and int(count) >= most
 
 
 def check(client: redis.Redis, who: str, credential: str, allowed: int) -> Verdict:

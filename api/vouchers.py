@@ -1,6 +1,7 @@
 """/api/v1/vouchers"""
 
 from api import failure_limit, voucher_sheet
+from api.address import counted_as
 from api.answers import Text
 from api.auth import CASHIERS, SELLERS, WRITERS
 from api.cursor import listing, page_request
@@ -26,6 +27,10 @@ from db.refusal import Refusal
 from db.voucher import NewBatch, Redeemer
 from isp.voucher import printed
 from tasks import payment_orders
+
+FAILURES = failure_limit.FAILURES
+# Several desks, or all customers of a portal, may stand behind one.
+FAILURES_PER_ADDRESS = 5 * FAILURES
 
 
 @with_query(CASHIERS, BatchQuery, {200: Listed[BatchOut]})
@@ -76,8 +81,9 @@ def revoke(call: Call) -> Reply:
 @with_body(SELLERS, Redeem, {201: PaymentOut})
 def redeem(call: Call, body: Redeem) -> Reply:
     """Redeems a voucher. What it is worth is credited in a moment. Who tries many wrong codes has to wait."""
-    who = f"voucher:{call.admin_id}"
-    if failure_limit.is_over(call.redis, who):
+    host = call.request.client.host if call.request.client else "unknown"
+    guessers = {f"voucher:{call.admin_id}": FAILURES, f"voucher:{counted_as(host)}": FAILURES_PER_ADDRESS}
+    if any(failure_limit.is_over(call.redis, who, most) for who, most in guessers.items()):
         message = "Too many wrong codes. Wait a minute."
         raise Problem(429, "too_many_failures", message, headers={"Retry-After": str(failure_limit.WINDOW_S)})
     redeemer = Redeemer(body.subscription_id, body.phone, body.mac)
@@ -86,6 +92,7 @@ def redeem(call: Call, body: Redeem) -> Reply:
             paid = payment_orders.redeem(call.session, call.tenant_id, body.code, redeemer, call.keyring, call.now)
     except Refusal as refusal:
         if refusal.field == "code":
-            failure_limit.record(call.redis, who)
+            for who in guessers:
+                failure_limit.record(call.redis, who)
         raise
     return Reply(PaymentOut.of(paid), 201, {"Location": f"/api/v1/payments/{paid.id}"})

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from tasks.public_http import NotAllowed
+
 CONNECT_TIMEOUT_S = 5.0
 MOST_BYTES = 64 * 1024
 
@@ -32,11 +34,16 @@ class Answer:
     body: bytes
 
 
-def make_http(*, connect_timeout_s: float = CONNECT_TIMEOUT_S, tls: ssl.SSLContext | None = None) -> httpx.Client:
+def make_http(
+    *,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    tls: ssl.SSLContext | None = None,
+    transport: httpx.BaseTransport | None = None,
+) -> httpx.Client:
     """Build it once and hand it down: reading the certificates takes time. It opens nothing yet; threads may share it.
 
     It goes to no proxy of the environment and follows no redirect: where money is asked for is set by us alone. `tls`
-    says whom it trusts, if not the public authorities.
+    says whom it trusts, if not the public authorities; a `transport` decides that itself.
     """
     return httpx.Client(
         verify=True if tls is None else tls,
@@ -44,6 +51,7 @@ def make_http(*, connect_timeout_s: float = CONNECT_TIMEOUT_S, tls: ssl.SSLConte
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         trust_env=False,
         follow_redirects=False,
+        transport=transport,
     )
 
 
@@ -73,6 +81,8 @@ def exchange(
             response = http.send(request, stream=True)
             with closing(response):
                 return Answer(response.status_code, _bounded(response))
+    except NotAllowed as error:
+        raise NotSent(str(error)) from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise NotSent(f"no connection to {_host(url)} ({type(error).__name__})") from None
     except httpx.HTTPError as error:

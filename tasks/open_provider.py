@@ -12,12 +12,13 @@ from db import payment_account
 from db.payment_account import OAuthToken, PaymentAccount
 from isp.daraja import Merchant
 from isp.encryption import Keyring
-from settings import Secret, Settings
+from settings import Networks, Secret, Settings
 from tasks.daraja import PRODUCTION_URL, Credentials, Daraja
 from tasks.daraja_http import make_http
 from tasks.daraja_provider import DarajaProvider
 from tasks.daraja_token import Token
 from tasks.payment_provider import PaymentProvider
+from tasks.public_http import PublicOnly
 
 
 def open_provider(
@@ -38,8 +39,10 @@ def open_daraja(
         passkey=given["passkey"],
         till_number=account.till_number,
     )
+    # Where an account of its own accord leads is for a tenant to say, and so not to be trusted.
+    is_named_by_tenant = account.local_url is None and account.base_url is not None
     return Daraja(
-        _http(),
+        _public_http(settings.gateway_networks) if is_named_by_tenant else _http(),
         account.local_url or account.base_url or settings.daraja_url or PRODUCTION_URL,
         Credentials(given["consumer_key"], Secret(given["consumer_secret"])),
         merchant,
@@ -89,6 +92,11 @@ class AccountTokens:
 @cache
 def _http() -> httpx.Client:
     return make_http()
+
+
+@cache
+def _public_http(allowed: Networks) -> httpx.Client:
+    return make_http(transport=PublicOnly(allowed))
 
 
 def _now() -> datetime:

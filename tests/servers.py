@@ -29,7 +29,8 @@ def base_environ(var: Path) -> dict[str, str]:
         PREFIX + spec.name.upper(): spec.metadata["default"] for spec in fields(Settings) if spec.type is not Secret
     }
     ports = {PREFIX + name.upper(): str(free_port()) for name in _PORTS}
-    return {**defaults, **ports, "KIBALI_VAR": str(var), "KIBALI_RADIUS_BIND": "127.0.0.1"}
+    loopback = {"KIBALI_RADIUS_BIND": "127.0.0.1", "KIBALI_GATEWAY_NETWORKS": "127.0.0.0/8"}
+    return {**defaults, **ports, **loopback, "KIBALI_VAR": str(var)}
 
 
 def process_environ(environ: Mapping[str, str]) -> dict[str, str]:

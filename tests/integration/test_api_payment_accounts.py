@@ -1,6 +1,7 @@
 """Payment accounts over the API: secrets that stay inside, and what M-Pesa says of them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 from db import job_life, payment_account
 from db.engine import make_engine, session_factory, use_tenant
 from db.payment_account import NewPaymentAccount
-from settings import Settings
+from settings import Networks, Settings
 from tasks import payment_accounts as account_tasks
 from tasks.running_job import RunningJob
 from tasks.stops import PermanentFailure
@@ -217,6 +218,23 @@ def test_what_m_pesa_says_of_the_credentials_is_told(
     if not ok:
         assert "consumer secret" in told["error"]
         assert "the-wrong-secret" not in told["error"]
+
+
+def test_an_account_leads_no_worker_to_where_only_the_machine_may_go(shop: Shop, daraja: DarajaControl) -> None:
+    strict = Shop(shop.http, shop.operator, replace(shop.settings, gateway_networks=Networks()))
+    for url, reason in (
+        (daraja.url, "127.0.0.1 must be reached by https"),
+        (daraja.url.replace("http", "https"), "127.0.0.1, which is not on the public internet"),
+        ("https://169.254.169.254", "169.254.169.254, which is not on the public internet"),
+    ):
+        account = strict.account(base_url=url)
+        told = carried_out(strict, strict.post(f"/payment-accounts/{account['id']}/test").json()["job_id"])
+        assert reason in told["error"]
+    chosen = replace(strict.settings, daraja_url=daraja.url)
+    credentials = {"consumer_key": CONSUMER_KEY, "consumer_secret": CONSUMER_SECRET, "passkey": PASSKEY}
+    account = strict.account(shortcode=PAYBILL, credentials=credentials)
+    here = Shop(shop.http, shop.operator, chosen)
+    assert carried_out(here, here.post(f"/payment-accounts/{account['id']}/test").json()["job_id"])["ok"]
 
 
 def test_without_a_daraja_the_test_says_so(shop: Shop) -> None:

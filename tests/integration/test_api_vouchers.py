@@ -11,6 +11,7 @@ import zxingcpp
 from redis import Redis
 
 from api.failure_limit import FAILURES
+from api.vouchers import FAILURES_PER_ADDRESS
 from isp.voucher import ALPHABET
 from settings import Settings
 from tests.integration.api_server import make_operator
@@ -261,6 +262,18 @@ def test_who_tries_many_wrong_codes_has_to_wait_and_nobody_else(shop: Shop) -> N
     with Redis.from_url(shop.settings.redis_dsn()) as client:
         client.flushall()  # as a minute later
     assert redeem(shop, second).status_code == 201
+
+
+def test_an_address_that_tries_wrong_codes_as_many_admins_has_to_wait_too(shop: Shop) -> None:
+    first, second = codes_of(shop, batch_of(shop, 2))
+    others = [Shop(shop.http, make_operator(shop.settings, f"guesser-{number}"), shop.settings) for number in range(5)]
+    for other in others:
+        for _ in range(FAILURES_PER_ADDRESS // 5):
+            error(redeem(other, "7KQ2-XM4P-9D"), 422)
+    assert error(redeem(shop, first), 429)["code"] == "too_many_failures"
+    headers = {"X-Forwarded-For": "192.0.2.7"}
+    body = {"code": second, "phone": phone()}
+    assert shop.request("POST", "/vouchers/redeem", json=body, headers=headers).status_code == 201
 
 
 def test_a_right_code_now_and_then_is_no_failure(shop: Shop) -> None:
