@@ -6,6 +6,7 @@ import click
 
 from api.schemas.base import given, values_of
 from api.schemas.router import RouterChange, RouterCreate, RouterOut, RouterQuery
+from cli import router_service
 from cli.desk import at_tenant, tenant_option
 from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
@@ -130,3 +131,7 @@ def bootstrap(settings: Settings, router_id: int, tenant_slug: str | None, varia
 
 
 router.add_command(tunnel)
+
+
+for command in router_service.COMMANDS:
+    router.add_command(command)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isp.address_ranges import parse_ranges
+from isp.router_contents import RouterContents
 from isp.router_menus import MENUS, Row
 from isp.router_pages import DIRECTORY
-from isp.router_state import RouterState
 from isp.router_wanted import NAMES, SERVICE, Wanted
 
 Action = Literal["add", "set", "remove"]
@@ -44,13 +44,13 @@ class Change:
         }
 
 
-def stale(wanted: Iterable[Wanted], state: RouterState) -> list[Change]:
+def stale(wanted: Iterable[Wanted], contents: RouterContents) -> list[Change]:
     """Removals of what earlier deployments made and nobody wants any more: what refers to others first."""
     kept = {(each.menu, tuple(each.found_by.items())) for each in wanted}
     changes = []
     for menu in reversed(list(MENUS)):
         spec = MENUS[menu]
-        for row in state.rows(menu):
+        for row in contents.rows(menu):
             found_by = _is_ours(menu, row)
             if found_by and (menu, tuple(found_by.items())) not in kept:
                 item = {name: row[name] for name in spec.writes if name in row and name not in found_by}
@@ -74,12 +74,12 @@ def change_for(each: Wanted, rows: Sequence[Row]) -> Change | None:
     return Change(each.menu, "set", each.found_by, before, wrong, row.get(".id"))
 
 
-def changes(wanted: Sequence[Wanted], state: RouterState) -> list[Change]:
+def changes(wanted: Sequence[Wanted], contents: RouterContents) -> list[Change]:
     """All that has to be done, in order, as far as one can see before any of it is done."""
-    due = stale(wanted, state)
+    due = stale(wanted, contents)
     removed = {(change.menu, change.item_id) for change in due}
     rows = {
-        menu: [row for row in there if (menu, row.get(".id")) not in removed] for menu, there in state.menus.items()
+        menu: [row for row in there if (menu, row.get(".id")) not in removed] for menu, there in contents.menus.items()
     }
     for each in wanted:
         there = rows.setdefault(each.menu, [])

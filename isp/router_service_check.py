@@ -5,31 +5,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isp.address_ranges import of_network, overlap, parse_ranges
+from isp.router_contents import Interface, RouterContents, addresses, interfaces, wan_interfaces
 from isp.router_menus import Row
 from isp.router_service import Hotspot, Pppoe, ServiceConfig, ServiceFault, Subnet
-from isp.router_state import Interface, RouterState, addresses, interfaces, wan_interfaces
 from isp.router_wanted import NAMES, RADIUS, SERVICE
 
 _NO_LAN = ("lo", "wg", "pppoe-", "l2tp-", "sstp-", "ovpn-", "pptp-", "ppp-", "lte", "gre-", "ipip-", "6to4-", "eoip-ip")
 """Types that begin so hold no customers' devices."""
 
 
-def check(config: ServiceConfig, state: RouterState) -> None:
+def check(config: ServiceConfig, contents: RouterContents) -> None:
     """Raises ServiceFault for the first thing that this router can not do."""
-    for fault in faults(config, state):
+    for fault in faults(config, contents):
         raise fault
 
 
-def faults(config: ServiceConfig, state: RouterState) -> Iterator[ServiceFault]:
+def faults(config: ServiceConfig, contents: RouterContents) -> Iterator[ServiceFault]:
     """Everything that this router can not do, in the order of the configuration."""
-    known = {each.name: each for each in interfaces(state)}
-    yield from _abilities(config, state)
+    known = {each.name: each for each in interfaces(contents)}
+    yield from _abilities(config, contents)
     for number, hotspot in enumerate(config.hotspots):
-        yield from _hotspot(hotspot, f"hotspots.{number}", known, state)
+        yield from _hotspot(hotspot, f"hotspots.{number}", known, contents)
     for number, pppoe in enumerate(config.pppoe):
-        yield from _pppoe(pppoe, f"pppoe.{number}", known, state)
+        yield from _pppoe(pppoe, f"pppoe.{number}", known, contents)
     yield from _twice(config)
-    yield from _overlaps(config, state)
+    yield from _overlaps(config, contents)
     wan = config.wan_interface
     if wan is not None and wan not in known:
         yield ServiceFault("wan_interface", _no_interface(wan, known))
@@ -49,22 +49,22 @@ class Finding:
     remedy: str
 
 
-def findings(state: RouterState) -> list[Finding]:
-    return list(_findings(state))
+def findings(contents: RouterContents) -> list[Finding]:
+    return list(_findings(contents))
 
 
-def _findings(state: RouterState) -> Iterator[Finding]:
-    if state.device_mode and (remedy := state.device_mode.remedy(("hotspot",))):
+def _findings(contents: RouterContents) -> Iterator[Finding]:
+    if contents.device_mode and (remedy := contents.device_mode.remedy(("hotspot",))):
         yield Finding("device_mode", "blocks", "The router's device-mode forbids the hotspot.", remedy)
     for package in ("hotspot", "ppp", "dhcp"):
-        if package in state.disabled_packages:
+        if package in contents.disabled_packages:
             yield Finding(
                 "package",
                 "blocks",
                 f"The package {package} is disabled.",
                 f"Run /system package enable {package} on the router, then /system reboot.",
             )
-    for row in state.rows("/radius"):
+    for row in contents.rows("/radius"):
         services = set(row.get("service", "").split(",")) & {"hotspot", "ppp"}
         if services and row.get("disabled") != "true" and row.get("comment") != RADIUS:
             yield Finding(
@@ -74,14 +74,14 @@ def _findings(state: RouterState) -> Iterator[Finding]:
                 f"Run /radius disable [find where address={row.get('address')}] on the router when you are ready.",
             )
     for kind, menu in (("ppp", "/ppp secret"), ("hotspot", "/ip hotspot user")):
-        if count := state.local_accounts.get(kind, 0):
+        if count := contents.local_accounts.get(kind, 0):
             yield Finding(
                 "local_accounts",
                 "warns",
                 f"The router itself lets in {count} of its own ({menu}), whatever Kibali says of them.",
                 "Import them, then disable them on the router: ./kibali router import.",
             )
-    for row in state.rows("/ip firewall filter"):
+    for row in contents.rows("/ip firewall filter"):
         if row.get("action") == "fasttrack-connection" and row.get("disabled") != "true":
             yield Finding(
                 "fasttrack",
@@ -89,10 +89,10 @@ def _findings(state: RouterState) -> Iterator[Finding]:
                 "FastTrack carries connections past the speed limits of plans.",
                 "Run /ip firewall filter disable [find where action=fasttrack-connection] on the router.",
             )
-    for interface in interfaces(state):
+    for interface in interfaces(contents):
         for service in interface.services:
             kind, _, name = service.partition(" ")
-            if kind != "dhcp-server" and not name.startswith(NAMES) and not _ours(state, interface.name, kind):
+            if kind != "dhcp-server" and not name.startswith(NAMES) and not _ours(contents, interface.name, kind):
                 yield Finding(
                     "server",
                     "warns",
@@ -101,17 +101,17 @@ def _findings(state: RouterState) -> Iterator[Finding]:
                 )
 
 
-def _abilities(config: ServiceConfig, state: RouterState) -> Iterator[ServiceFault]:
+def _abilities(config: ServiceConfig, contents: RouterContents) -> Iterator[ServiceFault]:
     needed = {"hotspots": ("hotspot", "dhcp") if config.hotspots else (), "pppoe": ("ppp",) if config.pppoe else ()}
     for field, packages in needed.items():
         for package in packages:
-            if package in state.disabled_packages:
+            if package in contents.disabled_packages:
                 yield ServiceFault(
                     field,
                     f"The router's package {package} is disabled. Run /system package enable {package} on it, then "
                     "/system reboot; then discover it again.",
                 )
-    mode = state.device_mode
+    mode = contents.device_mode
     if mode is None:
         return
     if config.hotspots and (remedy := mode.remedy(("hotspot",))):
@@ -127,12 +127,14 @@ def _abilities(config: ServiceConfig, state: RouterState) -> Iterator[ServiceFau
             )
 
 
-def _hotspot(hotspot: Hotspot, at: str, known: dict[str, Interface], state: RouterState) -> Iterator[ServiceFault]:
+def _hotspot(
+    hotspot: Hotspot, at: str, known: dict[str, Interface], contents: RouterContents
+) -> Iterator[ServiceFault]:
     yield from _interface(hotspot.interface, at, known)
     there = known.get(hotspot.interface)
     if there is None:
         return
-    for row in state.find("/ip hotspot", interface=there.name):
+    for row in contents.find("/ip hotspot", interface=there.name):
         if not row.get("name", "").startswith(NAMES):
             yield ServiceFault(
                 f"{at}.interface",
@@ -140,7 +142,7 @@ def _hotspot(hotspot: Hotspot, at: str, known: dict[str, Interface], state: Rout
             )
     foreign = [
         row["name"]
-        for row in state.find("/ip dhcp-server", interface=there.name)
+        for row in contents.find("/ip dhcp-server", interface=there.name)
         if not row["name"].startswith(NAMES) and row.get("disabled") != "true"
     ]
     if hotspot.subnet is not None and foreign:
@@ -155,9 +157,9 @@ def _hotspot(hotspot: Hotspot, at: str, known: dict[str, Interface], state: Rout
         )
 
 
-def _pppoe(pppoe: Pppoe, at: str, known: dict[str, Interface], state: RouterState) -> Iterator[ServiceFault]:
+def _pppoe(pppoe: Pppoe, at: str, known: dict[str, Interface], contents: RouterContents) -> Iterator[ServiceFault]:
     yield from _interface(pppoe.interface, at, known)
-    for row in state.find("/interface pppoe-server server", interface=pppoe.interface):
+    for row in contents.find("/interface pppoe-server server", interface=pppoe.interface):
         if not row.get("comment", "").startswith(SERVICE) and row.get("disabled") != "true":
             yield ServiceFault(
                 f"{at}.interface",
@@ -192,9 +194,9 @@ def _twice(config: ServiceConfig) -> Iterator[ServiceFault]:
         seen.add((type(each), each.interface))
 
 
-def _overlaps(config: ServiceConfig, state: RouterState) -> Iterator[ServiceFault]:
+def _overlaps(config: ServiceConfig, contents: RouterContents) -> Iterator[ServiceFault]:
     taken: list[Subnet] = []
-    wan = {config.wan_interface, *wan_interfaces(state)}
+    wan = {config.wan_interface, *wan_interfaces(contents)}
     for at, each in config.services:
         if each.subnet is None:
             continue
@@ -203,24 +205,24 @@ def _overlaps(config: ServiceConfig, state: RouterState) -> Iterator[ServiceFaul
             if network.overlaps(other.network):
                 yield ServiceFault(f"{at}.network", f"{network} overlaps {other.network}, which is used above.")
         taken.append(each.subnet)
-        for interface, there in addresses(_not_ours(state)):
+        for interface, there in addresses(_not_ours(contents)):
             if network.overlaps(there):
                 way = "the way out" if interface in wan else "used already"
                 yield ServiceFault(f"{at}.network", f"{network} overlaps {there} on {interface}, which is {way}.")
-        for row in state.rows("/ip pool"):
+        for row in contents.rows("/ip pool"):
             if not row["name"].startswith(NAMES) and overlap([of_network(network)], _ranges(row)):
                 yield ServiceFault(f"{at}.network", f"{network} overlaps the router's pool {row['name']}.")
 
 
-def _not_ours(state: RouterState) -> RouterState:
-    theirs = [row for row in state.rows("/ip address") if not row.get("comment", "").startswith(SERVICE)]
-    return RouterState(state.version, {"/ip address": theirs})
+def _not_ours(contents: RouterContents) -> RouterContents:
+    theirs = [row for row in contents.rows("/ip address") if not row.get("comment", "").startswith(SERVICE)]
+    return RouterContents(contents.version, {"/ip address": theirs})
 
 
-def _ours(state: RouterState, interface: str, kind: str) -> bool:
+def _ours(contents: RouterContents, interface: str, kind: str) -> bool:
     return kind == "pppoe-server" and any(
         row.get("comment", "").startswith(SERVICE)
-        for row in state.find("/interface pppoe-server server", interface=interface)
+        for row in contents.find("/interface pppoe-server server", interface=interface)
     )
 
 

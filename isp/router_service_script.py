@@ -54,7 +54,8 @@ def _statements(wanted: Iterable[Wanted], *, secrets: bool) -> Iterable[str]:
         key = each.menu, tuple(each.found_by.items())
         if MENUS[each.menu].single:
             yield f"{each.menu} set {values(rest)}"
-        elif key in seen:
+        elif key in seen or (each.menu == "/radius" and "address" not in each.values):
+            # Made above, or by the bootstrap script, which told the address.
             yield f"{each.menu} set [find {values(each.found_by)}] {values(rest)}"
         elif each.first:
             yield unless_there(each.menu, each.found_by, _add_first(each, rest), rest)

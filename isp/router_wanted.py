@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
 from isp.address_ranges import written
+from isp.router_contents import RouterContents
 from isp.router_pages import DIRECTORY, pages
 from isp.router_script import COMMENT
 from isp.router_service import Hotspot, Pppoe, ServiceConfig, Subnet
-from isp.router_state import RouterState
 
 SERVICE = f"{COMMENT}service "
 NAMES = ("kibali-hotspot-", "kibali-pppoe-")
@@ -26,11 +26,13 @@ OPEN_LIST = "kibali-open"
 class RadiusClient:
     """How this router is to ask us; addresses are ours as it sees them."""
 
-    address: IPv4Address
     secret: str = field(repr=False)
+    address: IPv4Address | None = None
+    """None: where the bootstrap script told it."""
     server_addresses: tuple[IPv4Address, ...] = ()
     """Ours, which no hotspot may lock out."""
     src_address: IPv4Address | None = None
+    """None: as the bootstrap script told it."""
     authentication_port: int = 1812
     accounting_port: int = 1813
     coa_port: int = 3799
@@ -61,15 +63,15 @@ class Wanted:
         return " ".join((self.menu, *self.found_by.values()))
 
 
-def wanted(config: ServiceConfig, radius: RadiusClient, state: RouterState) -> list[Wanted]:
+def wanted(config: ServiceConfig, radius: RadiusClient, contents: RouterContents) -> list[Wanted]:
     """All of it, the enabling of /radius last."""
     return [
         *_radius(radius),
         *_dns(config),
-        *(item for hotspot in config.hotspots for item in _hotspot(config, hotspot, state)),
+        *(item for hotspot in config.hotspots for item in _hotspot(config, hotspot, contents)),
         *(_open_host(host) for host in config.open_hosts if config.hotspots),
         *(_bypass(address) for address in radius.server_addresses if config.hotspots),
-        *(_hotspot_server(hotspot, state) for hotspot in config.hotspots),
+        *(_hotspot_server(hotspot, contents) for hotspot in config.hotspots),
         *_expired(config),
         *(item for pppoe in config.pppoe for item in _pppoe(config, pppoe)),
         *_ppp_aaa(config),
@@ -79,28 +81,28 @@ def wanted(config: ServiceConfig, radius: RadiusClient, state: RouterState) -> l
     ]
 
 
-def by_hand(config: ServiceConfig, state: RouterState) -> list[str]:
+def by_hand(config: ServiceConfig, contents: RouterContents) -> list[str]:
     """What the router's API can not do, as sentences for whoever sits at it."""
-    if not any(hotspot.portal_url for hotspot in config.hotspots) or state.version.major >= 7:
+    if not any(hotspot.portal_url for hotspot in config.hotspots) or contents.version.major >= 7:
         return []
     return [
         "RouterOS 6 takes no new files by its API: upload the portal's pages to the directory "
-        f"{_directory(state)} (drag them into Files of WinBox, or by FTP)."
+        f"{_directory(contents)} (drag them into Files of WinBox, or by FTP)."
     ]
 
 
 def _radius(radius: RadiusClient) -> Iterator[Wanted]:
+    addresses = {"address": radius.address, "src-address": radius.src_address}
     yield Wanted(
         "/radius",
         {"comment": RADIUS},
         {
             "service": "hotspot,ppp",
-            "address": str(radius.address),
             "secret": radius.secret,
             "authentication-port": str(radius.authentication_port),
             "accounting-port": str(radius.accounting_port),
             "timeout": "3s",
-            "src-address": str(radius.src_address or "0.0.0.0"),  # noqa: S104 (none in particular)
+            **{name: str(address) for name, address in addresses.items() if address is not None},
         },
         only_new={"disabled": "yes"},
     )
@@ -114,10 +116,10 @@ def _dns(config: ServiceConfig) -> Iterator[Wanted]:
         yield Wanted("/ip dns", {}, {**servers, **remote})
 
 
-def _hotspot(config: ServiceConfig, hotspot: Hotspot, state: RouterState) -> Iterator[Wanted]:
+def _hotspot(config: ServiceConfig, hotspot: Hotspot, contents: RouterContents) -> Iterator[Wanted]:
     name, subnet = _hotspot_name(hotspot), hotspot.subnet
     if subnet is None:
-        gateway = _own_address(state, hotspot.interface)
+        gateway = _own_address(contents, hotspot.interface)
     else:
         gateway = str(subnet.gateway)
         here = {"comment": f"{SERVICE}hotspot {hotspot.interface}"}
@@ -143,7 +145,7 @@ def _hotspot(config: ServiceConfig, hotspot: Hotspot, state: RouterState) -> Ite
         {
             "hotspot-address": gateway,
             "dns-name": hotspot.dns_name,
-            "html-directory": _directory(state) if hotspot.portal_url else "hotspot",
+            "html-directory": _directory(contents) if hotspot.portal_url else "hotspot",
             "login-by": ",".join(hotspot.login_by),
             "mac-auth-mode": "mac-as-username",
             "radius-mac-format": "XX:XX:XX:XX:XX:XX",
@@ -152,12 +154,12 @@ def _hotspot(config: ServiceConfig, hotspot: Hotspot, state: RouterState) -> Ite
             "radius-interim-update": "received",
         },
     )
-    if hotspot.portal_url and state.version.major >= 7:
-        for page, contents in pages(hotspot.portal_url).items():
-            yield Wanted("/file", {"name": f"{_directory(state)}/{page}"}, {"contents": contents})
+    if hotspot.portal_url and contents.version.major >= 7:
+        for page, text in pages(hotspot.portal_url).items():
+            yield Wanted("/file", {"name": f"{_directory(contents)}/{page}"}, {"contents": text})
 
 
-def _hotspot_server(hotspot: Hotspot, state: RouterState) -> Wanted:
+def _hotspot_server(hotspot: Hotspot, contents: RouterContents) -> Wanted:
     name = _hotspot_name(hotspot)
     pool = name if hotspot.subnet else "none"
     return Wanted(
@@ -274,13 +276,14 @@ def _hotspot_name(hotspot: Hotspot) -> str:
     return f"{NAMES[0]}{hotspot.interface}"
 
 
-def _directory(state: RouterState) -> str:
-    return f"flash/{DIRECTORY}" if state.flash else DIRECTORY
+def _directory(contents: RouterContents) -> str:
+    return f"flash/{DIRECTORY}" if contents.flash else DIRECTORY
 
 
-def _own_address(state: RouterState, interface: str) -> str:
+def _own_address(contents: RouterContents, interface: str) -> str:
     """The router's first on the interface; the checks see to it that there is one."""
-    found = [row["address"] for row in state.find("/ip address", interface=interface) if row.get("disabled") != "true"]
+    there = contents.find("/ip address", interface=interface)
+    found = [row["address"] for row in there if row.get("disabled") != "true"]
     return str(IPv4Interface(found[0]).ip) if found else "0.0.0.0"  # noqa: S104
 
 

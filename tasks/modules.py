@@ -3,6 +3,7 @@
 import importlib
 
 TASK_MODULES = (
+    "tasks.deployments",
     "tasks.idempotency",
     "tasks.let_in",
     "tasks.maintenance",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.deployments import settle_deployments
 from tasks.idempotency import prune_idempotency_keys
 from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs, prune_logins
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
@@ -30,5 +31,6 @@ PERIODIC = (
     Periodic("pull-payments", pull_all, every_s=600),
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
     Periodic("prune-logins", prune_logins, every_s=600),
+    Periodic("settle-deployments", settle_deployments, every_s=60),
     Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
 )

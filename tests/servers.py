@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -84,3 +84,23 @@ def _wait_until_ready(name: str, settings: Settings, process: subprocess.Popen[b
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{name} did not start: {error}\n{log.read_text('utf-8', 'replace')}") from None
         time.sleep(0.05)
+
+
+class Servers:
+    """PostgreSQL and Redis of one test."""
+
+    def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
+        self._environ = environ
+        self._settings = settings
+        self._running: dict[str, AbstractContextManager[object]] = {}
+
+    def start(self, name: str) -> None:
+        self._running[name] = running_part(name, self._environ, self._settings)
+        self._running[name].__enter__()
+
+    def stop(self, name: str) -> None:
+        self._running.pop(name).__exit__(None, None, None)
+
+    def stop_all(self) -> None:
+        for name in list(self._running):
+            self.stop(name)

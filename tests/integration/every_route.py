@@ -19,6 +19,7 @@ from starlette.routing import Route
 from api.app import ROUTES
 from api.endpoint import Endpoint, Resource
 from tests.integration.payment_api import Shop, cash
+from tests.integration.router_rows import CONFIG, configured, deployed, deployment_path, discovered
 
 PREFIX = "/api/v1"
 PASSWORD = "correct horse battery"
@@ -271,6 +272,19 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "DELETE /routers/{id}/tunnel": lambda shop: Sample(
         f"/routers/{tunnelled(shop)}/tunnel?nas_address={router_body(shop)['nas_address']}"
     ),
+    "POST /routers/{id}/discover": lambda shop: Sample(f"/routers/{shop.router()['id']}/discover"),
+    "GET /routers/{id}/interfaces": lambda shop: Sample(f"/routers/{discovered(shop)}/interfaces"),
+    "GET /routers/{id}/service-config": lambda shop: Sample(f"/routers/{configured(shop)}/service-config"),
+    "PUT /routers/{id}/service-config": lambda shop: Sample(f"/routers/{discovered(shop)}/service-config", CONFIG),
+    "GET /routers/{id}/service-config/script": lambda shop: Sample(
+        f"/routers/{configured(shop)}/service-config/script"
+    ),
+    "GET /routers/{id}/service-config/diff": lambda shop: Sample(f"/routers/{configured(shop)}/service-config/diff"),
+    "POST /routers/{id}/deploy": lambda shop: Sample(f"/routers/{configured(shop)}/deploy"),
+    "POST /routers/{id}/reprovision": lambda shop: Sample(f"/routers/{deployed(shop)}/reprovision"),
+    "POST /routers/{id}/undo": lambda shop: Sample(f"/routers/{deployed(shop)}/undo"),
+    "GET /routers/{id}/deployments": lambda shop: Sample(f"/routers/{deployed(shop)}/deployments"),
+    "GET /routers/{id}/deployments/{deployment_id}": lambda shop: Sample(deployment_path(shop)),
     "DELETE /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),
     "GET /sessions": lambda shop: Sample("/sessions"),
     "GET /sessions/{session_key}": lambda shop: Sample(f"/sessions/{session(shop)}"),

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,27 +12,7 @@ from db.prepare import prepare
 from settings import Settings
 from tests.integration import job_tasks
 from tests.integration.job_bench import Bench, make_bench, wait_until
-from tests.servers import UNPRIVILEGED, base_environ, process_environ, running_part
-
-
-class Servers:
-    """PostgreSQL and Redis of one test."""
-
-    def __init__(self, environ: Mapping[str, str], settings: Settings) -> None:
-        self._environ = environ
-        self._settings = settings
-        self._running: dict[str, AbstractContextManager[object]] = {}
-
-    def start(self, name: str) -> None:
-        self._running[name] = running_part(name, self._environ, self._settings)
-        self._running[name].__enter__()
-
-    def stop(self, name: str) -> None:
-        self._running.pop(name).__exit__(None, None, None)
-
-    def stop_all(self) -> None:
-        for name in list(self._running):
-            self.stop(name)
+from tests.servers import UNPRIVILEGED, Servers, base_environ, process_environ
 
 
 @pytest.fixture

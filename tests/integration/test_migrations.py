@@ -215,12 +215,25 @@ SESSION_INTENT = {
     "reason": "suspended",
 }
 
+SERVICE_CONFIG = {"tenant_id": 1, "router_id": 1, "version": 2}
+DEPLOYMENT = {"tenant_id": 1, "router_id": 1, "kind": "deploy", "service_config_id": 1}
+DEPLOYMENT_STEP = {
+    "tenant_id": 1,
+    "deployment_id": 1,
+    "number": 2,
+    "menu": "/ip pool",
+    "action": "add",
+    "values_sealed": b"x",
+}
 GOOD: dict[str, Mapping[str, Any]] = {
     "tenant": TENANT,
     "admin": ADMIN,
     "plan": PLAN,
     "subscriber": SUBSCRIBER,
     "router": ROUTER,
+    "router_service_config": SERVICE_CONFIG,
+    "router_deployment": DEPLOYMENT,
+    "router_deployment_step": DEPLOYMENT_STEP,
     "subscription": SUBSCRIPTION,
     "usage": USAGE,
     "session": SESSION,
@@ -330,6 +343,19 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("router_coa_port_check", "router", {"coa_port": 65536}),
     ("router_message_authenticator_check", "router", {"require_message_authenticator": "maybe"}),
     ("router_status_check", "router", {"status": "asleep"}),
+    ("router_service_config_version_check", "router_service_config", {"version": 0}),
+    ("router_service_config_router_id_version_key", "router_service_config", {"version": 1}),
+    ("router_service_config_tenant_id_router_id_fkey", "router_service_config", {"router_id": 2}),
+    ("router_deployment_kind_check", "router_deployment", {"kind": "guess", "service_config_id": None}),
+    ("router_deployment_state_check", "router_deployment", {"state": "sleeping"}),
+    ("router_deployment_percent_check", "router_deployment", {"percent": 101}),
+    ("router_deployment_service_config_id_check", "router_deployment", {"service_config_id": None}),
+    ("router_deployment_undoes_id_check", "router_deployment", {"undoes_id": 1}),
+    ("router_deployment_undoes_id_check", "router_deployment", {"kind": "undo", "service_config_id": None}),
+    ("router_deployment_tenant_id_router_id_fkey", "router_deployment", {"router_id": 2}),
+    ("router_deployment_step_action_check", "router_deployment_step", {"action": "guess"}),
+    ("router_deployment_step_state_check", "router_deployment_step", {"state": "guessed"}),
+    ("router_deployment_step_deployment_id_number_key", "router_deployment_step", {"number": 1}),
     ("router_api_address_check", "router", {"api_address": "192.0.2.0/24"}),
     ("router_api_ports_check", "router", {"api_port": 0}),
     ("router_api_ports_check", "router", {"api_ssl_port": 65536}),
@@ -485,6 +511,9 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "subscription", {**SUBSCRIPTION, **first})
         insert(connection, "device", {"tenant_id": 1, "mac": "02:00:00:00:00:01", "subscription_id": 1})
         insert(connection, "subscription_router", {"tenant_id": 1, "subscription_id": 1, "router_id": 1})
+        insert(connection, "router_service_config", {**SERVICE_CONFIG, "version": 1})
+        insert(connection, "router_deployment", {**DEPLOYMENT, "state": "completed"})
+        insert(connection, "router_deployment_step", {**DEPLOYMENT_STEP, "number": 1})
         insert(connection, "payment_account", {**PAYMENT_ACCOUNT, "name": "first", "c2b_token_hash": b"first"})
         intent = {"msisdn": "254700000001", "account_reference": "FIRST2"}
         insert(connection, "payment_intent", {**PAYMENT_INTENT, **intent})

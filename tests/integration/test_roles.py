@@ -17,7 +17,11 @@ from tests.integration.every_route import KNOWN, Known
 PAPER = CHECKOUT / "docs" / "roles.md"
 ROLES = ("owner", "manager", "cashier", "support", "read-only", "platform")
 # Of things that are not there: what is refused is refused before anybody looks.
-NOWHERE = {"id": "999999999999999", "session_key": "00000000-0000-0000-0000-000000000000"}
+NOWHERE = {
+    "id": "999999999999999",
+    "deployment_id": "999999999999999",
+    "session_key": "00000000-0000-0000-0000-000000000000",
+}
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,7 @@ def furnish(client: Client) -> Mapping[str, Any]:
             " VALUES (%s, %s, 'sstp', '10.254.0.2', 'x')",
             (tenant_id, router["id"]),
         )
+        furnish_with_configuration(connection, tenant_id, router["id"])
         furnish_with_money(connection, tenant_id, subscriber["id"], subscription)
         furnish_with_following(connection, tenant_id, router["id"])
     return {
@@ -122,6 +123,19 @@ def furnish(client: Client) -> Mapping[str, Any]:
         "routers": router["id"],
         "sessions": SESSION_KEY,
     }
+
+
+def furnish_with_configuration(connection: psycopg.Connection[Any], tenant_id: int, router_id: int) -> None:
+    values = {"tenant": tenant_id, "router": router_id}
+    for statement in (
+        "INSERT INTO router_discovery (tenant_id, router_id, discovered_at) VALUES (%(tenant)s, %(router)s, now())",
+        "INSERT INTO router_service_config (tenant_id, router_id, version) VALUES (%(tenant)s, %(router)s, 1)",
+        "INSERT INTO router_deployment (tenant_id, router_id, kind, service_config_id)"
+        " SELECT tenant_id, router_id, 'deploy', id FROM router_service_config WHERE tenant_id = %(tenant)s",
+        "INSERT INTO router_deployment_step (tenant_id, deployment_id, number, menu, action, values_sealed)"
+        " SELECT tenant_id, id, 1, '/ip pool', 'add', 'x' FROM router_deployment WHERE tenant_id = %(tenant)s",
+    ):
+        connection.execute(statement, values)
 
 
 def furnish_with_money(

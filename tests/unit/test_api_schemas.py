@@ -244,6 +244,12 @@ INTERNAL = {
     *("router_tunnel", "tunnel_hub"),
     *("follow", "follow_plan", "session_held", "session_intent"),
     *("admin_session", "admin_totp", "login_attempt"),
+    "router_service_config",
+    "router_deployment",
+    "router_deployment_step",
+    "ip_pool",
+    "router_import",
+    "router_import_row",
 }
 # The same of single constraints, in tables that callers write in part.
 INTERNAL_CONSTRAINTS = {

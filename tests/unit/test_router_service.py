@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isp.address_ranges import joined, parse_ranges, size, without, written
+from isp.router_contents import RouterContents, interfaces, wan_interfaces
 from isp.router_diff import Change, changes, same
 from isp.router_menus import MENUS
 from isp.router_pages import pages
@@ -19,11 +20,10 @@ from isp.router_script import Bootstrap, Major, bootstrap_script
 from isp.router_service import ServiceConfig, ServiceFault, service_config
 from isp.router_service_check import check, faults, findings
 from isp.router_service_script import service_script
-from isp.router_state import RouterState, interfaces, wan_interfaces
 from isp.router_wanted import RADIUS, RadiusClient, by_hand, duration, wanted
+from tasks.routeros_contents import read_contents
 from tasks.routeros_dialogue import Sentence
 from tasks.routeros_facts import read_facts
-from tasks.routeros_state import read_state
 from tests.fakes.routeros_ask import ask
 from tests.fakes.routeros_factory import CHR, HAP, Model
 from tests.fakes.routeros_machine import Machine
@@ -55,8 +55,8 @@ def router(version: str = "7.16", *, model: Model = CHR, **options: Any) -> Mach
     return machine
 
 
-def state_of(machine: Machine, said: list[Sentence] | None = None) -> RouterState:
-    return ask(machine, read_state(ask(machine, read_facts("router"), said)), said)
+def contents_of(machine: Machine, said: list[Sentence] | None = None) -> RouterContents:
+    return ask(machine, read_contents(ask(machine, read_facts("router"), said)), said)
 
 
 def config(**data: Any) -> ServiceConfig:
@@ -65,10 +65,10 @@ def config(**data: Any) -> ServiceConfig:
 
 def put(machine: Machine, configuration: ServiceConfig, client: RadiusClient = CLIENT) -> list[Change]:
     """By the script; what a diff said before that."""
-    state = state_of(machine)
-    due = wanted(configuration, client, state)
-    before = changes(due, state)
-    paste(machine, service_script(due, by_hand(configuration, state), secrets=True))
+    contents = contents_of(machine)
+    due = wanted(configuration, client, contents)
+    before = changes(due, contents)
+    paste(machine, service_script(due, by_hand(configuration, contents), secrets=True))
     return before
 
 
@@ -215,35 +215,36 @@ class TestCheck:
         tables.add("/ip/pool", {"name": "theirs", "ranges": "10.9.8.1-10.9.8.9"})
         tables.add("/interface/pppoe-server/server", {"interface": "vlan6", "service-name": "theirs"})
         tables.add("/ip/hotspot", {"interface": "vlan7", "name": "hs1"})
-        found = list(faults(service_config(data), state_of(machine)))
+        found = list(faults(service_config(data), contents_of(machine)))
         assert (field, True) in [(fault.field, words in str(fault)) for fault in found], found
 
     def test_every_fault_of_a_configuration_is_found(self) -> None:
         data = {"hotspots": [{**HOTSPOT, "interface": "x"}], "pppoe": [{**PPPOE, "interface": "y"}]}
-        fields = [fault.field for fault in faults(service_config(data), state_of(router()))]
+        fields = [fault.field for fault in faults(service_config(data), contents_of(router()))]
         assert fields == ["hotspots.0.interface", "pppoe.0.interface"]
         with pytest.raises(ServiceFault, match="no interface x"):
-            check(service_config(data), state_of(router()))
+            check(service_config(data), contents_of(router()))
 
     def test_device_mode_is_said_with_its_remedy(self) -> None:
-        state = state_of(router("7.21", device_mode="home"))
-        (fault,) = faults(config(hotspots=[HOTSPOT]), state)
+        contents = contents_of(router("7.21", device_mode="home"))
+        (fault,) = faults(config(hotspots=[HOTSPOT]), contents)
         assert fault.field == "hotspots"
         assert "/system device-mode update hotspot=yes" in str(fault)
-        assert list(faults(config(pppoe=[PPPOE]), state)) == []
-        assert [(found.kind, found.severity) for found in findings(state)] == [("device_mode", "blocks")]
+        assert list(faults(config(pppoe=[PPPOE]), contents)) == []
+        assert [(found.kind, found.severity) for found in findings(contents)] == [("device_mode", "blocks")]
 
     def test_a_wildcard_needs_a_proxy(self) -> None:
         machine = router("7.21", device_mode="home")
         machine.tables.one("/system/device-mode")["hotspot"] = "true"
-        found = list(faults(config(hotspots=[HOTSPOT], walled_garden=["a.example", "*.b.example"]), state_of(machine)))
+        configuration = config(hotspots=[HOTSPOT], walled_garden=["a.example", "*.b.example"])
+        found = list(faults(configuration, contents_of(machine)))
         assert [fault.field for fault in found] == ["walled_garden.1"]
 
     def test_a_disabled_package_is_said(self) -> None:
         machine = router("6.49")
         for name in ("hotspot", "ppp"):
             machine.tables.one("/system/package", name=name)["disabled"] = "true"
-        found = list(faults(config(hotspots=[HOTSPOT], pppoe=[PPPOE]), state_of(machine)))
+        found = list(faults(config(hotspots=[HOTSPOT], pppoe=[PPPOE]), contents_of(machine)))
         assert [fault.field for fault in found] == ["hotspots", "pppoe"]
         assert "/system package enable ppp" in str(found[1])
 
@@ -256,19 +257,19 @@ class TestCheck:
         tables.add("/radius", {"address": "192.0.2.9", "service": "hotspot"})
         tables.add("/ip/firewall/filter", {"chain": "forward", "action": "fasttrack-connection"})
         tables.add("/ip/hotspot", {"interface": "bridge", "name": "hs1"})
-        found = {finding.kind: finding for finding in findings(state_of(machine))}
+        found = {finding.kind: finding for finding in findings(contents_of(machine))}
         assert set(found) == {"radius", "local_accounts", "fasttrack", "server"}
         assert "192.0.2.9" in found["radius"].message
         assert "hs1" in found["server"].message
-        counts = [finding.message for finding in findings(state_of(machine)) if finding.kind == "local_accounts"]
+        counts = [finding.message for finding in findings(contents_of(machine)) if finding.kind == "local_accounts"]
         assert [" 1 of its own" in message for message in counts] == [True, True]
 
     def test_what_is_ours_is_in_nobodys_way(self) -> None:
         machine = router()
         put(machine, config(**FULL))
-        state = state_of(machine)
-        assert findings(state) == []
-        assert list(faults(config(**FULL), state)) == []
+        contents = contents_of(machine)
+        assert findings(contents) == []
+        assert list(faults(config(**FULL), contents)) == []
 
 
 class TestState:
@@ -276,7 +277,7 @@ class TestState:
     def test_interfaces_are_described(self, version: str) -> None:
         machine = router(version, model=HAP)
         machine.tables.add("/interface/vlan", {"name": "vlan5", "interface": "bridge", "vlan-id": "5"})
-        found = {each.name: each for each in interfaces(state_of(machine))}
+        found = {each.name: each for each in interfaces(contents_of(machine))}
         assert list(found) == ["ether1", "ether2", "ether3", "ether4", "ether5", "bridge", "vlan5"]
         bridge = found["bridge"]
         assert (bridge.type, bridge.running, bridge.bridge) == ("bridge", True, None)
@@ -287,28 +288,28 @@ class TestState:
         assert found["vlan5"].type == "vlan"
 
     def test_the_way_out_is_guessed(self) -> None:
-        assert wan_interfaces(state_of(router(model=HAP))) == ["ether1"]
+        assert wan_interfaces(contents_of(router(model=HAP))) == ["ether1"]
         machine = router()
         machine.tables.add("/ip/address", {"address": "203.0.113.2/30", "interface": "ether2"})
         machine.tables.add("/ip/route", {"dst-address": "0.0.0.0/0", "gateway": "203.0.113.1"})
-        assert wan_interfaces(state_of(machine)) == ["ether2"]
+        assert wan_interfaces(contents_of(machine)) == ["ether2"]
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_it_comes_back_from_storage_without_its_secrets(self, version: str) -> None:
         machine = router(version)
         put(machine, config(**FULL))
-        state = state_of(machine)
-        assert "secret-of-radius" in repr(state.to_json())
-        stored = state.without_secrets()
+        contents = contents_of(machine)
+        assert "secret-of-radius" in repr(contents.to_json())
+        stored = contents.without_secrets()
         assert "secret-of-radius" not in repr(stored.to_json())
         assert "<html>" not in repr(stored.to_json())
-        assert RouterState.from_json(stored.to_json()) == stored
+        assert RouterContents.from_json(stored.to_json()) == stored
         assert changes(wanted(config(**FULL), CLIENT, stored), stored) == []
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_routeros_has_all_that_it_asks(self, version: str) -> None:
         said: list[Sentence] = []
-        state_of(router(version), said)
+        contents_of(router(version), said)
         assert len(said) > len(MENUS)
         for words in said:
             assert findings_in(words) == [], words
@@ -320,8 +321,8 @@ class TestWanted:
         machine = router(version)
         said = put(machine, config(**FULL))
         assert {change.action for change in said} == {"add", "set"}
-        state = state_of(machine)
-        assert changes(wanted(config(**FULL), CLIENT, state), state) == []
+        contents = contents_of(machine)
+        assert changes(wanted(config(**FULL), CLIENT, contents), contents) == []
         before = machine.snapshot()
         put(machine, config(**FULL))
         assert machine.snapshot() == before
@@ -331,9 +332,9 @@ class TestWanted:
         "data", [{"hotspots": [HOTSPOT]}, {"pppoe": [PPPOE]}, FULL], ids=["hotspot", "pppoe", "full"]
     )
     def test_routeros_has_all_that_the_script_names(self, version: str, data: dict[str, Any]) -> None:
-        state = state_of(router(version))
+        contents = contents_of(router(version))
         for secrets in (True, False):
-            script = service_script(wanted(config(**data), CLIENT, state), ["By hand: $x"], secrets=secrets)
+            script = service_script(wanted(config(**data), CLIENT, contents), ["By hand: $x"], secrets=secrets)
             assert findings_of(script) == []
             assert ("secret-of-radius" in script) is secrets
 
@@ -349,8 +350,8 @@ class TestWanted:
         put(machine, config(**data))
         assert machine.tables.one("/ip/hotspot")["interface"] == hostile
         assert machine.tables.one("/interface/pppoe-server/server")["service-name"] == hostile
-        state = state_of(machine)
-        assert changes(wanted(config(**data), CLIENT, state), state) == []
+        contents = contents_of(machine)
+        assert changes(wanted(config(**data), CLIENT, contents), contents) == []
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_a_hotspot_asks_radius_and_gives_out_addresses(self, version: str) -> None:
@@ -397,12 +398,12 @@ class TestWanted:
         assert tables.find("/ip/hotspot") == []
 
     def test_radius_is_enabled_last(self) -> None:
-        state = state_of(router())
-        last = wanted(config(**FULL), CLIENT, state)[-1]
+        contents = contents_of(router())
+        last = wanted(config(**FULL), CLIENT, contents)[-1]
         assert (last.menu, last.values) == ("/radius", {"disabled": "no"})
         machine = router()
         machine.tables.items("/radius").clear()
-        said = changes(wanted(config(**FULL), CLIENT, state_of(machine)), state_of(machine))
+        said = changes(wanted(config(**FULL), CLIENT, contents_of(machine)), contents_of(machine))
         assert [change.action for change in said if change.menu == "/radius"] == ["add", "set"]
         assert (said[0].after["disabled"], said[-1].after) == ("yes", {"disabled": "no"})
 
@@ -458,8 +459,8 @@ class TestWanted:
         theirs = machine.snapshot()
         machine.tables.add("/ip/pool", {"name": "kibalis", "ranges": "10.9.0.1"})
         put(machine, config(**{**FULL, "hotspots": [], "pppoe": [{**PPPOE, "interface": "bridge"}]}))
-        state = state_of(machine)
-        said = changes(wanted(config(pppoe=[{**PPPOE, "interface": "bridge"}], nat=False), CLIENT, state), state)
+        contents = contents_of(machine)
+        said = changes(wanted(config(pppoe=[{**PPPOE, "interface": "bridge"}], nat=False), CLIENT, contents), contents)
         removed = [change for change in said if change.action == "remove"]
         assert [change.action for change in said[: len(removed)]] == ["remove"] * len(removed)
         assert {change.menu for change in removed} == {
@@ -474,10 +475,9 @@ class TestWanted:
     def test_a_secret_is_never_shown(self) -> None:
         machine = router()
         machine.tables.one("/radius")["secret"] = "old-secret"
-        state = state_of(machine)
-        (change,) = [each for each in changes(wanted(config(**FULL), CLIENT, state), state) if each.menu == "/radius"][
-            :1
-        ]
+        contents = contents_of(machine)
+        due = changes(wanted(config(**FULL), CLIENT, contents), contents)
+        change = next(each for each in due if each.menu == "/radius")
         assert change.before == {"secret": "old-secret"}
         assert change.shown(change.before) == {"secret": "…"}
         assert "secret-of-radius" not in repr(CLIENT)
@@ -528,7 +528,7 @@ class TestPortal:
         profile = machine.tables.one("/ip/hotspot/profile", name="kibali-hotspot-ether3")
         assert profile["html-directory"] == "flash/kibali"
         files = {item["name"] for item in machine.tables.items("/file")}
-        notes = by_hand(configuration, state_of(machine))
+        notes = by_hand(configuration, contents_of(machine))
         if machine.version >= (7,):
             assert "flash/kibali/login.html" in files
             assert notes == []

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from isp.router_contents import RouterContents
 from isp.router_menus import MENUS, MenuSpec, api_path
 from isp.router_pages import DIRECTORY, pages
-from isp.router_state import RouterState
 from tasks.routeros_dialogue import Conversation, Row, Sentence, sentence
 from tasks.routeros_errors import MissingMenu
 from tasks.routeros_facts import RouterFacts
@@ -17,7 +17,7 @@ _DEFAULT_TRIAL = "default-trial"
 """An account that every hotspot has, and nobody logs in with."""
 
 
-def read_state(facts: RouterFacts) -> Conversation[RouterState]:
+def read_contents(facts: RouterFacts) -> Conversation[RouterContents]:
     """Secrets among it. Raises what a connection raises."""
     menus: dict[str, list[Row]] = {}
     for menu, spec in MENUS.items():
@@ -28,7 +28,7 @@ def read_state(facts: RouterFacts) -> Conversation[RouterState]:
     accounts = {}
     for kind, (command, where) in _LOCAL_ACCOUNTS.items():
         accounts[kind] = yield from _count(command, where)
-    return RouterState(
+    return RouterContents(
         version=facts.version,
         menus=menus,
         device_mode=facts.device_mode,

@@ -11,7 +11,7 @@ from isp.router_version import RouterVersion
 
 
 @dataclass(frozen=True, slots=True)
-class RouterState:
+class RouterContents:
     version: RouterVersion
     menus: Mapping[str, Sequence[Row]]
     """By path; one that is not here the router does not have."""
@@ -30,7 +30,7 @@ class RouterState:
         wanted = {name.replace("_", "-"): value for name, value in values.items()}
         return [row for row in self.rows(menu) if all(row.get(name) == value for name, value in wanted.items())]
 
-    def without_secrets(self) -> "RouterState":
+    def without_secrets(self) -> "RouterContents":
         """To be stored and shown."""
         return replace(
             self,
@@ -53,7 +53,7 @@ class RouterState:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "RouterState":
+    def from_json(cls, data: Mapping[str, Any]) -> "RouterContents":
         mode = data["device_mode"]
         return cls(
             version=RouterVersion.parse(data["version"]),
@@ -91,28 +91,28 @@ _SERVERS = {
 }
 
 
-def interfaces(state: RouterState) -> list[Interface]:
-    bridges = {row.get("interface", ""): row.get("bridge") for row in state.rows("/interface bridge port")}
-    return [_interface(state, row, bridges.get(row.get("name", ""))) for row in state.rows("/interface")]
+def interfaces(contents: RouterContents) -> list[Interface]:
+    bridges = {row.get("interface", ""): row.get("bridge") for row in contents.rows("/interface bridge port")}
+    return [_interface(contents, row, bridges.get(row.get("name", ""))) for row in contents.rows("/interface")]
 
 
-def addresses(state: RouterState, *, but: str = "") -> Iterator[tuple[str, IPv4Network]]:
+def addresses(contents: RouterContents, *, but: str = "") -> Iterator[tuple[str, IPv4Network]]:
     """(interface, network) of each address but those of the interface `but`."""
-    for row in state.rows("/ip address"):
+    for row in contents.rows("/ip address"):
         if row.get("disabled") != "true" and row.get("interface") != but:
             yield row.get("interface", ""), IPv4Interface(row["address"]).network
 
 
-def wan_interfaces(state: RouterState) -> list[str]:
+def wan_interfaces(contents: RouterContents) -> list[str]:
     """Those that lead outside, as far as one sees: in the list WAN, or with the network of the default gateway."""
-    found = [row.get("interface", "") for row in state.find("/interface list member", list="WAN")]
-    names = {row.get("name", "") for row in state.rows("/interface")}
-    for route in state.rows("/ip route"):
+    found = [row.get("interface", "") for row in contents.find("/interface list member", list="WAN")]
+    names = {row.get("name", "") for row in contents.rows("/interface")}
+    for route in contents.rows("/ip route"):
         gateway = route.get("gateway", "").partition("%")
         for candidate in (gateway[2], gateway[0]):
             if candidate in names:
                 found.append(candidate)
-        found += [name for name, network in addresses(state) if _holds(network, gateway[0])]
+        found += [name for name, network in addresses(contents) if _holds(network, gateway[0])]
     return list(dict.fromkeys(found))
 
 
@@ -123,7 +123,7 @@ def _holds(network: IPv4Network, address: str) -> bool:
         return False
 
 
-def _interface(state: RouterState, row: Row, bridge: str | None) -> Interface:
+def _interface(contents: RouterContents, row: Row, bridge: str | None) -> Interface:
     name = row.get("name", "")
     return Interface(
         name=name,
@@ -134,16 +134,16 @@ def _interface(state: RouterState, row: Row, bridge: str | None) -> Interface:
         bridge=bridge,
         addresses=tuple(
             address["address"]
-            for address in state.rows("/ip address")
+            for address in contents.rows("/ip address")
             if address.get("interface") == name and address.get("disabled") != "true"
         ),
         mac_address=row.get("mac-address"),
         comment=row.get("comment") or None,
-        lists=tuple(one.get("list", "") for one in state.find("/interface list member", interface=name)),
+        lists=tuple(one.get("list", "") for one in contents.find("/interface list member", interface=name)),
         services=tuple(
             f"{kind} {server.get(called, '')}".strip()
             for kind, (menu, called) in _SERVERS.items()
-            for server in state.find(menu, interface=name)
+            for server in contents.find(menu, interface=name)
             if server.get("disabled") != "true"
         ),
     )
