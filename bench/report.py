@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench import results as saved
+from bench.markdown import table
 from bench.peer import PEERS
 from bench.point import Point
 from bench.results import Results
@@ -69,11 +70,11 @@ def summary(results: Results) -> str:
 
 def _summary(results: Results) -> Iterator[str]:
     yield f"Packets a second, {comparison(results)}:"
-    yield _table(("work", *(PEERS[peer].title for peer in peers(results))), _rates(results))
+    yield table(("work", *(PEERS[peer].title for peer in peers(results))), _rates(results))
     yield "Kibali's rate as a multiple of each peer's:"
-    yield _table(("work", *(PEERS[peer].title for peer in peers(results) if peer != _KIBALI)), _ratios(results))
+    yield table(("work", *(PEERS[peer].title for peer in peers(results) if peer != _KIBALI)), _ratios(results))
     yield "Targets:"
-    yield _table(
+    yield table(
         ("", "wanted", "found", ""),
         ((t.name, t.wanted, t.found, {True: "met", False: "not met", None: "–"}[t.met]) for t in targets(results)),
     )
@@ -129,7 +130,7 @@ def _outstanding(results: Results) -> str:
             points = [results.point(peer, work, outstanding=number) for number in numbers]
             if sum(point is not None for point in points) > 1:
                 rows.append((PEERS[peer].title, WORK_TITLES[work], *(_rate_and_p99(point) for point in points)))
-    return _table(("", "work", *(f"{number:,} outstanding" for number in numbers)), rows)
+    return table(("", "work", *(f"{number:,} outstanding" for number in numbers)), rows)
 
 
 def _history(results: Results) -> str:
@@ -142,11 +143,11 @@ def _history(results: Results) -> str:
                 ratio = _ratio(points[-1], points[0])
                 rows.append((PEERS[peer].title, WORK_TITLES[work], *(_rate_and_p99(point) for point in points), ratio))
     headings = (f"{history:,} closed" if history else "none" for history in histories)
-    return _table(("", "work", *headings, "most ÷ none"), rows)
+    return table(("", "work", *headings, "most ÷ none"), rows)
 
 
 def _storms(results: Results) -> str:
-    return _table(
+    return table(
         ("", "subscribers", "arriving over", "done after", "retransmitted", "lost"),
         (
             (
@@ -171,7 +172,7 @@ def _memory(results: Results) -> str:
         connections = str(results.connections.get(peer, 0))
         rows.append((PEERS[peer].title, f"{before / 2**20:.1f} → {after / 2**20:.1f} MiB", long, connections))
     packets = f"over {max(soak.packets for soak in results.soaks):,} packets" if results.soaks else "soak"
-    return _table(("", "resident, first to last point", packets, "connections to PostgreSQL"), rows)
+    return table(("", "resident, first to last point", packets, "connections to PostgreSQL"), rows)
 
 
 def _points(points: Iterable[Point]) -> str:
@@ -191,7 +192,7 @@ def _points(points: Iterable[Point]) -> str:
         "retransmitted": lambda p: f"{p.retransmitted:,}",
         "lost": lambda p: f"{p.lost:,}",
     }
-    return _table(tuple(columns), ([shown(point) for shown in columns.values()] for point in points))
+    return table(tuple(columns), ([shown(point) for shown in columns.values()] for point in points))
 
 
 def rate_and_multiple(results: Results, peer: str, work: str) -> str:
@@ -214,11 +215,6 @@ def _ratio(ours: Point | None, theirs: Point | None) -> str:
     if not ours or not theirs or not theirs.packets_per_s:
         return "–"
     return f"{ours.packets_per_s / theirs.packets_per_s:.2f} ×"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.machine import Machine
 from bench.point import Point
@@ -58,7 +58,11 @@ class Results:
         return found + [f"{peer}, policy: {difference}" for peer, difference in self.policy.items() if difference]
 
 
-def save(results: Results, path: Path) -> None:
+class Saved(Protocol):
+    def as_json(self) -> dict[str, Any]: ...
+
+
+def save(results: Saved, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results.as_json(), indent=1) + "\n", "utf-8")
 

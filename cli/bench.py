@@ -39,6 +39,22 @@ _API_OPTIONS = (
 )
 
 
+# And of `python -m bench.payments`.
+_PAYMENTS_OPTIONS = (
+    click.option("--quick", is_flag=True, help="Under a minute: whether everything works, not how fast it is."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+    click.option("--rates", metavar="N,…", help="Callbacks a second: 50,100,200,400 unless given."),
+    click.option("--seconds", type=click.FloatRange(min=0.5), help="How long each rate is kept up."),
+    click.option("--no-save", is_flag=True, help="Write nothing to bench/results/."),
+)
+
+
+def payments_options(command: C) -> C:
+    for option in reversed(_PAYMENTS_OPTIONS):
+        command = option(command)
+    return command
+
+
 def api_options(command: C) -> C:
     for option in reversed(_API_OPTIONS):
         command = option(command)
@@ -78,6 +94,19 @@ def api(context: click.Context, /, **_values: object) -> None:
     minutes and wants the machine for itself. It writes bench/results/api-DATE.md and .json.
     """
     _become("bench.api", context)
+
+
+@bench.command()
+@payments_options
+@click.pass_context
+def payments(context: click.Context, /, **_values: object) -> None:
+    """Measure M-Pesa's callbacks: the webhook's answer, the credit, the login that then works.
+
+    Beside it, under the same callbacks and on the same PostgreSQL, the barest webhook there can be. The whole run takes
+    some three minutes and wants the machine for itself. It writes bench/results/payments-DATE.md and .json;
+    docs/performance.md says how it measures.
+    """
+    _become("bench.payments", context)
 
 
 def _become(module: str, context: click.Context) -> NoReturn:

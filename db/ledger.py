@@ -16,11 +16,11 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     func,
-    insert,
     select,
+    text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_or_update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Base, BigInt, Id, String, TenantId, Timestamp
@@ -111,39 +111,47 @@ def post(
     for entry in sorted((e for e in entries if e.subscriber_id is not None), key=lambda e: e.subscriber_id or 0):
         assert entry.subscriber_id is not None
         _move(session, tenant_id, entry.subscriber_id, entry.amount_kes, may_owe=kind in _MAY_OWE)
-    posting_id: int | None = session.scalar(
-        insert(LedgerPosting)
-        .values(
-            tenant_id=tenant_id,
-            kind=kind.value,
-            payment_id=payment_id,
-            subscription_id=subscription_id,
-            memo=memo,
-            created_at=now,
-        )
-        .returning(LedgerPosting.id)
-    )
-    assert posting_id is not None
-    rows = [
-        {
-            "tenant_id": tenant_id,
-            "posting_id": posting_id,
-            "account": entry.account.value,
-            "subscriber_id": entry.subscriber_id,
-            "amount_kes": entry.amount_kes,
-        }
-        for entry in entries
-    ]
-    session.execute(insert(LedgerEntry), rows)
+    session.flush()  # what the posting refers to
+    values = {
+        "tenant_id": tenant_id,
+        "kind": kind.value,
+        "payment_id": payment_id,
+        "subscription_id": subscription_id,
+        "memo": memo,
+        "created_at": now,
+        "accounts": [entry.account.value for entry in entries],
+        "subscriber_ids": [entry.subscriber_id for entry in entries],
+        "amounts_kes": [entry.amount_kes for entry in entries],
+    }
+    posting_id: int = session.execute(_POST, values).scalar_one()
     return posting_id
+
+
+# Posting and entries in one statement: it is sent for every payment, twice.
+_POST = text("""
+WITH posting AS (
+    INSERT INTO ledger_posting (tenant_id, kind, payment_id, subscription_id, memo, created_at)
+    VALUES (:tenant_id, :kind, CAST(:payment_id AS bigint), CAST(:subscription_id AS bigint), CAST(:memo AS text),
+            :created_at)
+    RETURNING id
+), entries AS (
+    INSERT INTO ledger_entry (tenant_id, posting_id, account, subscriber_id, amount_kes)
+    SELECT :tenant_id, posting.id, entry.*
+      FROM posting, unnest(CAST(:accounts AS text[]), CAST(:subscriber_ids AS bigint[]),
+                           CAST(:amounts_kes AS numeric[])) AS entry
+)
+SELECT id FROM posting""")
 
 
 def lock_wallet(session: Session, tenant_id: int, subscriber_id: int) -> Decimal:
     """The balance, which nobody else moves until the transaction ends. The wallet is made if it is not there."""
-    new = insert_or_update(Wallet).values(tenant_id=tenant_id, subscriber_id=subscriber_id)
+    statement = select(Wallet.balance_kes).where(Wallet.subscriber_id == subscriber_id).with_for_update()
+    there = session.scalar(statement)
+    if there is not None:
+        return there
+    new = insert(Wallet).values(tenant_id=tenant_id, subscriber_id=subscriber_id)
     session.execute(new.on_conflict_do_nothing())
-    statement = select(Wallet.balance_kes).where(Wallet.subscriber_id == subscriber_id)
-    return session.execute(statement.with_for_update()).scalar_one()
+    return session.execute(statement).scalar_one()
 
 
 def balance(session: Session, subscriber_id: int) -> Decimal:
@@ -168,13 +176,18 @@ _MAY_OWE = (PostingKind.REVERSAL, PostingKind.ADJUSTMENT)
 
 
 def _move(session: Session, tenant_id: int, subscriber_id: int, amount_kes: Decimal, *, may_owe: bool) -> None:
-    lock_wallet(session, tenant_id, subscriber_id)
     after = Wallet.balance_kes + amount_kes
-    owes = after < 0
-    session.execute(
-        update(Wallet)
-        .where(Wallet.subscriber_id == subscriber_id)
-        # Who is in debt may pay a part of it.
-        .values(balance_kes=after, in_debt=owes if may_owe or amount_kes > 0 else False)
-        .execution_options(synchronize_session=False)
-    )
+    # Who is in debt may pay a part of it.
+    values = {"balance_kes": after, "in_debt": after < 0 if may_owe or amount_kes > 0 else False}
+    if amount_kes > 0:
+        new = insert(Wallet).values(tenant_id=tenant_id, subscriber_id=subscriber_id, balance_kes=amount_kes)
+        session.execute(
+            new.on_conflict_do_update(index_elements=["subscriber_id"], set_=values).execution_options(
+                synchronize_session=False
+            )
+        )
+        return
+    # Not so below 0: PostgreSQL checks a new row before it finds that there is one.
+    lock_wallet(session, tenant_id, subscriber_id)
+    change = update(Wallet).where(Wallet.subscriber_id == subscriber_id).values(values)
+    session.execute(change.execution_options(synchronize_session=False))

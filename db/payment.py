@@ -201,11 +201,21 @@ def claim(session: Session, payment_id: int, now: datetime) -> Payment | None:
         update(Payment)
         .where(Payment.id == payment_id, Payment.applied_at.is_(None), Payment.state.in_(("received", "suspense")))
         .values(applied_at=now)
-        .returning(Payment.id)
+        .returning(Payment)
     )
-    if session.scalar(statement.execution_options(synchronize_session=False)) is None:
-        return None
-    return session.get_one(Payment, payment_id, populate_existing=True)
+    options = {"synchronize_session": False, "populate_existing": True}
+    return session.scalar(statement, execution_options=options)
+
+
+def of_receipt_or_waiting(
+    session: Session, tenant_id: int, provider: str, receipt: str, intent_id: int
+) -> tuple[Payment | None, Payment | None]:
+    """The payment that has the receipt, and the intent's that waits for its own; both locked."""
+    either = _of_receipt(tenant_id, provider, receipt) | _provisional(intent_id)
+    statement = select(Payment).where(either).order_by(Payment.id).with_for_update(key_share=True)
+    found = session.scalars(statement.execution_options(populate_existing=True)).all()
+    there = next((each for each in found if each.receipt == receipt), None)
+    return there, next((each for each in found if each.receipt is None), None)
 
 
 def by_receipt(session: Session, tenant_id: int, provider: str, receipt: str) -> Payment | None:

@@ -146,7 +146,9 @@ def first(
     payment_id: int | None,
 ) -> Renewal:
     """The validity that a subscription was just made with."""
-    return _record(session, subscription, None, now, now, price_kes, posting_id, payment_id, automatic=False)
+    return _record(
+        session, subscription, None, now, now, price_kes, posting_id, payment_id, automatic=False, is_first=True
+    )
 
 
 def take_back(session: Session, renewal: Renewal, now: datetime) -> Subscription | None:
@@ -185,6 +187,7 @@ def _record(
     posting_id: int | None,
     payment_id: int | None,
     automatic: bool,
+    is_first: bool = False,
 ) -> Renewal:
     renewal = Renewal(
         tenant_id=subscription.tenant_id,
@@ -201,6 +204,8 @@ def _record(
     )
     session.add(renewal)
     session.flush()
+    if is_first:
+        return renewal  # nothing is used yet
     # Last: accounting holds many of these rows at once, and waits for nothing that is held here.
     session.execute(
         update(Usage)

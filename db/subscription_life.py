@@ -70,8 +70,10 @@ def create(session: Session, tenant_id: int, new: NewSubscription, keyring: Keyr
     session.flush()  # the id, which the password is sealed for
     _seal_password(subscription, password, keyring)
     session.add(Usage(subscription_id=subscription.id, tenant_id=tenant_id))
-    _set_macs(session, subscription, new.macs)
-    _set_routers(session, subscription, new.router_ids)
+    if new.macs:
+        _set_macs(session, subscription, new.macs)
+    if new.router_ids:
+        _set_routers(session, subscription, new.router_ids)
     session.flush()
     return Created(subscription, password)
 
@@ -213,7 +215,8 @@ def _free_username(session: Session, subscriber: Subscriber, service: str) -> st
     """The phone number on a hotspot, where customers know it; otherwise, or if it is taken, a made-up one."""
     phone = subscriber.msisdn if service == "hotspot" else None
     for username in (phone, credentials.new_username(), credentials.new_username()):
-        taken = (func.lower(Subscription.username) == username) & (Subscription.status != "cancelled")
+        mine = Subscription.tenant_id == subscriber.tenant_id
+        taken = mine & (func.lower(Subscription.username) == username) & (Subscription.status != "cancelled")
         if username and not session.scalar(select(exists().where(taken))):
             return username
     return credentials.new_username()

@@ -60,13 +60,15 @@ class _Purchase:
     price_kes: Decimal
 
 
-def apply_payment(session: Session, payment_id: int, keyring: Keyring, now: datetime) -> Applied | None:
+def apply_payment(
+    session: Session, payment_id: int, keyring: Keyring, now: datetime, *, held: PaymentIntent | None = None
+) -> Applied | None:
     """Credits the payment to whom it is from and, if the wallet then covers it, gives what it is for; once.
 
-    None if that was done before, or if somebody else does it. A payment of nobody goes to suspense.
+    None if that was done before, or if somebody else does it. A payment of nobody goes to suspense. `held`: its intent,
+    where the caller has locked it.
     """
-    intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
-    intent = payment_intent.lock(session, intent_id) if intent_id is not None else None
+    intent = held or _hold_intent(session, payment_id)
     paid = payment.claim(session, payment_id, now)
     if paid is None:
         return None
@@ -99,6 +101,11 @@ def apply_payment(session: Session, payment_id: int, keyring: Keyring, now: date
     _tell(session, paid, applied)
     session.flush()
     return applied
+
+
+def _hold_intent(session: Session, payment_id: int) -> PaymentIntent | None:
+    intent_id = session.scalar(select(Payment.intent_id).where(Payment.id == payment_id))
+    return payment_intent.lock(session, intent_id) if intent_id is not None else None
 
 
 def suspend(session: Session, paid: Payment, reason: str, now: datetime) -> None:

@@ -118,8 +118,8 @@ def _of_device(session: Session, paid: Payment) -> Subscriber | None:
 def _made(session: Session, tenant_id: int, name: str, msisdn: str | None) -> Subscriber:
     """A new subscriber; or, if another transaction made one of this phone meanwhile, that one."""
     new = insert(Subscriber).values(tenant_id=tenant_id, name=name[:200], msisdn=msisdn)
-    made = session.scalar(new.on_conflict_do_nothing().returning(Subscriber.id))
+    made: Subscriber | None = session.scalar(new.on_conflict_do_nothing().returning(Subscriber))
     if made is not None:
-        return session.get_one(Subscriber, made)
+        return made
     there = (Subscriber.tenant_id == tenant_id) & (Subscriber.msisdn == msisdn) & Subscriber.archived_at.is_(None)
     return session.execute(select(Subscriber).where(there)).scalar_one()

@@ -27,44 +27,59 @@ class Unconfirmed(Exception):
     """A callback needs a query to say the same, and that does not say anything yet: to be tried again."""
 
 
-def process(session: Session, inbox_id: int, provider: PaymentProvider, keyring: Keyring, now: datetime) -> str:
-    """The outcome, which is written beside the body. Safe to repeat. Raises Unconfirmed."""
-    webhook = webhook_inbox.hold(session, inbox_id)
+def process(
+    session: Session,
+    webhook: WebhookInbox,
+    account: PaymentAccount,
+    provider: PaymentProvider,
+    keyring: Keyring,
+    now: datetime,
+) -> str:
+    """The outcome of what is held in the inbox, written beside the body. Safe to repeat. Raises Unconfirmed."""
     if webhook.outcome is not None:
         return webhook.outcome
     try:
         if webhook.kind == "stk":
-            outcome = _callback(session, webhook, provider, keyring, now)
+            outcome = _callback(session, webhook, account, provider, keyring, now)
         else:
-            outcome = _confirmation(session, webhook, provider, keyring, now)
+            outcome = _confirmation(session, webhook, account, provider, keyring, now)
         error = None
     except Unreadable as unreadable:
         outcome, error = "unreadable", str(unreadable)
     webhook_inbox.finish(webhook, outcome, now, error)
     if outcome in ("unreadable", "mismatch", "contradicted", "conflict"):
-        data = {"inbox_id": inbox_id, "outcome": outcome, "intent_id": webhook.intent_id}
+        data = {"inbox_id": webhook.id, "outcome": outcome, "intent_id": webhook.intent_id}
         event.record(session, "payment.webhook_refused", data, webhook.tenant_id)
     session.flush()
     return outcome
 
 
 def _confirmation(
-    session: Session, webhook: WebhookInbox, provider: PaymentProvider, keyring: Keyring, now: datetime
+    session: Session,
+    webhook: WebhookInbox,
+    account: PaymentAccount,
+    provider: PaymentProvider,
+    keyring: Keyring,
+    now: datetime,
 ) -> str:
-    account = session.get_one(PaymentAccount, webhook.payment_account_id)
     told = provider.parse_confirmation(webhook.body)
     return receive_c2b(session, account, told, webhook.source_listed, keyring, now).value
 
 
 def _callback(
-    session: Session, webhook: WebhookInbox, provider: PaymentProvider, keyring: Keyring, now: datetime
+    session: Session,
+    webhook: WebhookInbox,
+    account: PaymentAccount,
+    provider: PaymentProvider,
+    keyring: Keyring,
+    now: datetime,
 ) -> str:
     told = provider.parse_callback(webhook.body)
     assert webhook.intent_id is not None
     seen = payment_intent.by_id(session, webhook.intent_id)
     if not _is_of(session, told, seen):
         return "mismatch"
-    if isinstance(told.verdict, Paid) and _needs_confirmation(session, webhook, told, seen):
+    if isinstance(told.verdict, Paid) and _needs_confirmation(account, webhook, told, seen):
         match provider.query(told.checkout_request_id):
             case Failed():
                 return "contradicted"
@@ -99,8 +114,7 @@ def _is_of(session: Session, told: StkResult, intent: PaymentIntent) -> bool:
     return session.scalar(select(PaymentIntent.id).where(other)) is None
 
 
-def _needs_confirmation(session: Session, webhook: WebhookInbox, told: StkResult, intent: PaymentIntent) -> bool:
-    account = session.get_one(PaymentAccount, webhook.payment_account_id)
+def _needs_confirmation(account: PaymentAccount, webhook: WebhookInbox, told: StkResult, intent: PaymentIntent) -> bool:
     amount_kes = intent.amount_kes if told.amount_kes is None else told.amount_kes
     is_much = account.confirm_above_kes is not None and amount_kes > account.confirm_above_kes
     phone = parse_msisdn(told.msisdn_text)

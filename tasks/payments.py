@@ -72,9 +72,9 @@ def query_prompt(session: Session, job: RunningJob, intent_id: int) -> None:
 @task(queue=PAYMENTS)
 def process_webhook(session: Session, job: RunningJob, inbox_id: int) -> None:
     """Reads what came into the inbox, and credits it."""
-    account = session.get_one(PaymentAccount, webhook_inbox.hold(session, inbox_id).payment_account_id)
-    provider = _provider(job, account)
-    outcome = payment_webhooks.process(session, inbox_id, provider, _keyring(job), _now())
+    webhook = webhook_inbox.hold(session, inbox_id)
+    account = session.get_one(PaymentAccount, webhook.payment_account_id)
+    outcome = payment_webhooks.process(session, webhook, account, _provider(job, account), _keyring(job), _now())
     log.info("webhook", inbox_id=inbox_id, outcome=outcome)
 
 

@@ -49,17 +49,16 @@ def credit_intent(session: Session, intent: PaymentIntent, told: Receipt, keyrin
         if payment.is_paid(session, intent.id):
             return Outcome.DUPLICATE
     else:
-        there = payment.by_receipt(session, intent.tenant_id, PROVIDER, told.receipt)
+        there, provisional = payment.of_receipt_or_waiting(session, intent.tenant_id, PROVIDER, told.receipt, intent.id)
         if there is not None:
             return _known_receipt(session, intent, there, keyring, now)
-        provisional = payment.provisional_of(session, intent.id)
         if provisional is not None:
             _complete(session, provisional, told, now)
             return Outcome.COMPLETED
     payment_id, is_new = payment.record(session, intent.tenant_id, told, now, purpose)
     if not is_new:  # a C2B that nobody could match told of it in this very moment
         return _known_receipt(session, intent, payment.lock(session, payment_id), keyring, now)
-    apply_payment(session, payment_id, keyring, now)
+    apply_payment(session, payment_id, keyring, now, held=intent)
     return Outcome.APPLIED
 
 

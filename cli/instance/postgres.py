@@ -138,6 +138,7 @@ def _configuration(settings: Settings, *, durable: bool) -> str:
         "max_wal_size": "2GB",
         "wal_compression": "on",
         "random_page_cost": "1.1",
+        "jit": "off",  # to compile a statement takes longer than any of ours takes
         "track_io_timing": "on",
         "timezone": "UTC",
         "log_timezone": "UTC",

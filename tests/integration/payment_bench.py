@@ -24,10 +24,11 @@ from db import (
     subscription_life,
     tenant,
     voucher,
+    webhook_inbox,
 )
 from db.engine import make_engine, session_factory, use_tenant
 from db.payment import Payment, Purpose, Receipt
-from db.payment_account import NewPaymentAccount
+from db.payment_account import NewPaymentAccount, PaymentAccount
 from db.payment_intent import NewIntent, PaymentIntent
 from db.subscription import Subscription
 from db.subscription_life import NewSubscription
@@ -225,7 +226,9 @@ class PaymentBench:
 
     def process(self, inbox_id: int) -> str:
         with self.sessions.begin() as session:
-            return process(session, inbox_id, self.provider, self.keyring, self.now)
+            webhook = webhook_inbox.hold(session, inbox_id)
+            account = session.get_one(PaymentAccount, webhook.payment_account_id)
+            return process(session, webhook, account, self.provider, self.keyring, self.now)
 
     def cash(self, amount_kes: str, receipt: str | None = None, **purpose: Any) -> int:
         with self.office() as session:

@@ -1,6 +1,7 @@
 """The one door for money: what a payment becomes, once, whoever brings it, however often and at the same time."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ from tasks import payment_decisions
 from tasks.apply_payment import Kept, renew_at_once, renew_from_wallet
 from tasks.payment_recovery import Question, note_answer
 from tasks.payment_webhooks import Unconfirmed
-from tests.integration.api_server import shared_settings
+from tests.integration.api_server import make_operator, shared_settings
 from tests.integration.payment_bench import DAY, NOW, PHONE, PaymentBench, at_once, make_payment_bench
 
 MAC = "02:00:00:00:00:01"
@@ -69,6 +70,17 @@ def test_a_paid_prompt_makes_a_subscriber_with_a_subscription_a_device_and_crede
     assert bench.events("subscriber.provisioned")[0]["username"] == PHONE
     processed = bench.events("payment.processed")
     assert [(told["receipt"], told["amount_kes"], told["kept"]) for told in processed] == [("SKL1", "50.00", None)]
+
+
+def test_a_phone_that_is_known_to_another_tenant_logs_in_by_its_number_here_too(
+    bench: PaymentBench, database: Settings
+) -> None:
+    """To ask for the name among all tenants also meant to read all their subscriptions: no index begins with it."""
+    neighbour = replace(bench, tenant_id=make_operator(database, "neighbour").tenant_id)
+    neighbour.subscription(neighbour.plan(), username=PHONE)
+    intent = bench.prompted(bench.plan("50"))
+    assert bench.process(bench.callback(intent, receipt="SKL1", amount="50")) == "applied"
+    assert bench.read(bench.read_intent(intent.id).subscription_id or 0).username == PHONE
 
 
 def test_a_second_purchase_extends_the_same_subscription_and_its_use_begins_anew(bench: PaymentBench) -> None:
