@@ -53,7 +53,7 @@ class RequestLog:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                if scope["scheme"] == "https":
+                if scope.get("scheme") == "https":  # which a server may leave out
                     headers.setdefault("Strict-Transport-Security", _HSTS)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
