@@ -89,13 +89,14 @@ SELECT subscription_id, tenant_id, look_at, cause FROM follow
 # What its sessions can not reach before the next report but one is compared again when they can.
 WATCH = text(f"""
 WITH near AS MATERIALIZED (
-    SELECT f.subscription_id, f.octets_per_s, f.sessions,
+    SELECT f.subscription_id, f.octets_per_s, f.sessions, p.interim_interval_s,
            f.input_octets - u.input_octets AS input, f.output_octets - u.output_octets AS output,
            f.total_octets - u.input_octets - u.output_octets AS total, f.session_time_s - u.session_time_s AS time_s
       FROM follow f JOIN usage u USING (subscription_id)
+      JOIN subscription n ON n.id = f.subscription_id JOIN plan p ON p.id = n.plan_id
      WHERE f.watch_from <= now()
 ), spare AS (
-    SELECT subscription_id,
+    SELECT subscription_id, interim_interval_s AS unreported_s,
            least(input / octets_per_s, output / octets_per_s, total / octets_per_s, time_s / sessions) AS seconds,
            least(input, output, total, time_s) <= 0 AS is_reached
       FROM near
@@ -103,9 +104,9 @@ WITH near AS MATERIALIZED (
 UPDATE follow f SET look_at = CASE WHEN s.is_reached THEN now() ELSE f.look_at END,
                     cause = CASE WHEN s.is_reached AND f.look_at > now() THEN '{LIMIT_REACHED}' ELSE f.cause END,
                     watch_from = CASE WHEN s.is_reached THEN NULL
-                                      ELSE now() + make_interval(secs => least(600, s.seconds - :unreported_s)) END
+                                      ELSE now() + least(600, s.seconds - s.unreported_s) * interval '1 second' END
   FROM spare s
- WHERE f.subscription_id = s.subscription_id AND (s.is_reached OR s.seconds > :unreported_s + 30)
+ WHERE f.subscription_id = s.subscription_id AND (s.is_reached OR s.seconds > s.unreported_s + 30)
 """)  # noqa: S608 (of constants)
 
 _NEXT_OF_PLAN = text("""
@@ -125,9 +126,9 @@ def discover_all(session: Session, limit: int) -> int:
     return _count(session, DISCOVER_ALL, {"limit": limit})
 
 
-def notice_use(session: Session, unreported: timedelta) -> int:
-    """Has those looked at now whose use has reached a limit; `unreported` is the longest interval of reports."""
-    return _count(session, WATCH, {"unreported_s": unreported.total_seconds()})
+def notice_use(session: Session) -> int:
+    """Has those looked at now whose use has reached a limit."""
+    return _count(session, WATCH, {})
 
 
 def follow_plans(session: Session, limit: int) -> int:

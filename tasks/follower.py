@@ -41,8 +41,6 @@ from tasks.routeros_errors import NoAccess
 BATCH = 200
 POLL_S = 0.25
 STATEMENT_TIMEOUT_S = 20
-# The longest that a plan may let routers wait with their reports; so much may be used and not be known.
-UNREPORTED = timedelta(seconds=300)
 NEW_SESSIONS, LATE_SESSIONS = timedelta(seconds=60), timedelta(minutes=15)
 CLEAR_BATCH = 50
 CLEAR_AGAIN = timedelta(seconds=10)
@@ -77,7 +75,7 @@ class Follower:
         self._chores = (
             Chore(10, self._states.refresh),
             Chore(0.5, lambda session: follow.discover(session, NEW_SESSIONS, BATCH * 5)),
-            Chore(1, lambda session: follow.notice_use(session, UNREPORTED)),
+            Chore(1, follow.notice_use),
             Chore(1, lambda session: follow.follow_plans(session, BATCH * 5)),
             Chore(30, lambda session: follow.discover(session, LATE_SESSIONS, BATCH * 50)),
             Chore(300, lambda session: follow.discover_all(session, BATCH * 50)),
