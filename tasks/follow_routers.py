@@ -14,6 +14,7 @@ from isp.coa import Abilities
 
 AT_ONCE = 32
 """Sessions of one router that are being changed at the same time; what is more waits."""
+SOON, PACE = timedelta(seconds=0.2), timedelta(seconds=1 / 150)
 LONGEST_PAUSE_S = 60
 API_PAUSE = timedelta(seconds=60)
 STAYS_UNABLE = timedelta(hours=6)
@@ -23,6 +24,8 @@ TELL_AFTER = timedelta(seconds=30)
 @dataclass(slots=True)
 class Known:
     under_way: int = 0
+    free_at: datetime | None = None
+    """When the last of those that wait for a place is to try again."""
     has_api: bool = False
     silent_since: datetime | None = None
     """When the first of the requests went out that it has not answered since."""
@@ -40,7 +43,11 @@ class Known:
             if now < self.ask_at:
                 return self.ask_at + timedelta(seconds=random.uniform(0, 2))  # noqa: S311
             return None if self.under_way == 0 else now + timedelta(seconds=2)
-        return None if self.under_way < AT_ONCE else now + timedelta(seconds=0.3)
+        if self.under_way < AT_ONCE:
+            return None
+        # One after another, so that those that wait are not all looked at again and again.
+        self.free_at = max(self.free_at or now, now + SOON) + PACE
+        return self.free_at
 
     def answered(self) -> bool:
         """Whether it had been silent."""

@@ -38,7 +38,7 @@ from tasks.redis_pool import make_redis_pool
 from tasks.router_access import target_of
 from tasks.routeros_errors import NoAccess
 
-BATCH = 200
+BATCH = 400
 POLL_S = 0.25
 STATEMENT_TIMEOUT_S = 20
 NEW_SESSIONS, LATE_SESSIONS = timedelta(seconds=60), timedelta(minutes=15)
