@@ -7,7 +7,7 @@ change. Rows are of subscriptions that were online lately; without foreign keys,
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Index, Integer, delete, text
+from sqlalchemy import BigInteger, Index, Integer, delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -152,11 +152,9 @@ def follow_plans(session: Session, limit: int) -> int:
 
 
 def look_again(session: Session, rows: Sequence[dict[str, object]]) -> None:
-    """Sets all columns of rows that are held."""
+    """Sets columns of rows that are held, each by its `subscription_id`."""
     if rows:
-        statement = insert(Follow).values(list(rows))
-        columns = {name: statement.excluded[name] for name in rows[0] if name not in ("subscription_id", "tenant_id")}
-        session.execute(statement.on_conflict_do_update(index_elements=["subscription_id"], set_=columns))
+        session.execute(update(Follow), list(rows))
 
 
 def forget(session: Session, subscription_ids: Sequence[int]) -> None:

@@ -97,5 +97,6 @@ def _begin(
             }
         )
     values.sort(key=lambda value: value["session_key"].int)  # type: ignore[attr-defined]
-    session.execute(insert(SessionHeld).values(values).on_conflict_do_nothing())
+    # Many rows as parameters, not as text: that would be compiled anew each time.
+    session.execute(insert(SessionHeld).on_conflict_do_nothing(), values)
     return session_held.of_sessions(session, [row.session_key for _, row, _ in new])

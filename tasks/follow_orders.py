@@ -45,9 +45,10 @@ def take_orders(
     if not intents:
         return [], 0
     keys = [intent.session_key for intent in intents]
-    rows = _open_rows(session, keys)
+    known_rows = _rows(session, keys)
+    rows = {key: row for key, row in known_rows.items() if row.stopped_at is None}
     kicked = session_intent.kicked(session, keys)
-    ready = [intent for intent in intents if _is_ready(session, intent, rows, kicked, states, now)]
+    ready = [intent for intent in intents if _is_ready(session, intent, known_rows, kicked, states, now)]
     cases = _cases(session, ready, rows, states, now)
     held = session_held.of_sessions(session, keys)
     found = _routers(session, ready)
@@ -84,8 +85,9 @@ def _is_ready(
 ) -> bool:
     """Whether it is to be carried out now, if it has to be at all; its router has a place kept for it then."""
     state = states[intent.router_id]
-    if intent.session_key not in rows:
-        finish(intent, "done", _end_of(session, intent), now)
+    row = rows.get(intent.session_key)
+    if row is None or row.stopped_at is not None:
+        finish(intent, "done", _end_of(row), now)
         return False
     if intent.cause != KICK and intent.session_key in kicked:
         intent.due_at = now + _KICK_GOES_FIRST
@@ -127,10 +129,11 @@ def give_up(session: Session, intent: SessionIntent, outcome: str, now: datetime
     )
 
 
-def _open_rows(session: Session, keys: Sequence[UUID]) -> dict[UUID, RadiusSession]:
-    still_open = RadiusSession.session_key.in_(keys) & RadiusSession.stopped_at.is_(None)
-    statement = select(RadiusSession).where(still_open).execution_options(populate_existing=True)
-    return {row.session_key: row for row in session.scalars(statement)}
+def _rows(session: Session, keys: Sequence[UUID]) -> dict[UUID, RadiusSession]:
+    """Of sessions that are open or ended lately."""
+    statement = select(RadiusSession).where(RadiusSession.session_key.in_(keys))
+    found = session.scalars(statement.execution_options(populate_existing=True))
+    return {row.session_key: row for row in found}
 
 
 def _cases(
@@ -235,8 +238,7 @@ def _api(router: Router, states: RouterStates, keyring: Keyring, now: datetime) 
         return None
 
 
-def _end_of(session: Session, intent: SessionIntent) -> str:
-    row = session.get(RadiusSession, intent.session_key, populate_existing=True)
+def _end_of(row: RadiusSession | None) -> str:
     if row is None:
         return "the session is over"
     told = "" if row.stop_received else ", which the router did not tell"

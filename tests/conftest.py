@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--payments", type=int, default=200, help="How many customers pay.")
     chaos.addoption("--seed", type=int, help="What happens when; unless given, another each time.")
     parser.addoption("--soak-s", default="15", help="seconds that tests/e2e/test_following_soak.py lasts")
+    parser.addoption("--storm-sessions", default="1000", help="how many expire in test_following_storm.py")
     parser.addoption("--soak-sessions", default="100", help="how many subscribers it has")
 
 
