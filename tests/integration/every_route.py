@@ -232,6 +232,12 @@ def suspended(shop: Shop) -> int:
     return made
 
 
+def pulled_account(shop: Shop) -> int:
+    made = account(shop)
+    shop.execute("UPDATE payment_account SET pull_registered_at = now() WHERE id = %s", made)
+    return made
+
+
 def account_body() -> dict[str, Any]:
     credentials = {"consumer_key": "key", "consumer_secret": "secret", "passkey": "pass"}
     return {"kind": "paybill", "name": name(), "shortcode": "600000", "credentials": credentials}
@@ -326,6 +332,10 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /payment-accounts/{id}/test": lambda shop: Sample(f"/payment-accounts/{account(shop)}/test"),
     "GET /payment-accounts/{id}/c2b-urls": lambda shop: Sample(f"/payment-accounts/{account(shop)}/c2b-urls"),
     "POST /payment-accounts/{id}/register-c2b": lambda shop: Sample(f"/payment-accounts/{account(shop)}/register-c2b"),
+    "POST /payment-accounts/{id}/register-pull": lambda shop: Sample(
+        f"/payment-accounts/{account(shop)}/register-pull", {"nominated_phone": "0722000001"}
+    ),
+    "POST /payment-accounts/{id}/pull": lambda shop: Sample(f"/payment-accounts/{pulled_account(shop)}/pull"),
     "GET /payments": lambda shop: Sample("/payments"),
     "GET /payments/{id}": lambda shop: Sample(f"/payments/{payment(shop)}"),
     "POST /payments/{id}/assign": lambda shop: Sample(
