@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from cli.demo_pay import pay
+from cli.demo_router import router
 from cli.demo_screen import Screen
 from cli.failure import Failure
 from cli.first_run import SampleLogin, sample_login
@@ -42,13 +43,14 @@ SELECT input_octets, output_octets, session_time_s FROM usage
 def demo(context: click.Context) -> None:
     """Log the sample subscriber in, account for a session, log out; show each packet and the rows it became.
 
-    `./kibali demo pay PHONE` shows a payment instead.
+    `./kibali demo pay PHONE` shows a payment instead, `./kibali demo router` how a router is set up.
     """
     if context.invoked_subcommand is None:
         _demonstrate(Settings.load())
 
 
 demo.add_command(pay)
+demo.add_command(router)
 
 
 def _demonstrate(settings: Settings) -> None:

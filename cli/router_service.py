@@ -174,7 +174,7 @@ def diff(settings: Settings, router_id: int, tenant_slug: str | None, version: i
         click.echo(note)
 
 
-def _asking(name: str, ask: Callable[[Session, int], RouterDeployment], text: str) -> click.Command:
+def asking(name: str, ask: Callable[[Session, int], RouterDeployment], text: str) -> click.Command:
     @click.command(name, help=text)
     @router_id_argument
     @tenant_option
@@ -184,16 +184,17 @@ def _asking(name: str, ask: Callable[[Session, int], RouterDeployment], text: st
     def command(settings: Settings, router_id: int, tenant_slug: str | None, no_wait: bool, as_json: bool) -> None:
         with at_office(settings, tenant_slug) as desk:
             deployment_id = ask(desk.session, router_id).id
-        follow(settings, tenant_slug, router_id, deployment_id, wait=not no_wait, as_json=as_json)
+        done = follow(settings, tenant_slug, router_id, deployment_id, wait=not no_wait)
+        print_record(done, as_json=as_json)
 
     return command
 
 
-deploy = _asking("deploy", deployment_requests.deploy, "Deploys the newest configuration, and shows how it goes.")
-reprovision = _asking(
+deploy = asking("deploy", deployment_requests.deploy, "Deploys the newest configuration, and shows how it goes.")
+reprovision = asking(
     "reprovision", deployment_requests.reprovision, "Deploys once more what was deployed last, as of today."
 )
-undo = _asking("undo", deployment_requests.undo, "Gives the router back what it had before the last deployment.")
+undo = asking("undo", deployment_requests.undo, "Gives the router back what it had before the last deployment.")
 
 
 @click.command()
@@ -248,21 +249,11 @@ COMMANDS = (
 
 
 def follow(
-    settings: Settings,
-    tenant_slug: str | None,
-    router_id: int,
-    deployment_id: int,
-    *,
-    wait: bool,
-    as_json: bool,
-) -> None:
+    settings: Settings, tenant_slug: str | None, router_id: int, deployment_id: int, *, wait: bool
+) -> DeploymentOut:
     """Shows how a deployment goes until it ends. Raises Failure if it failed, or takes too long."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        console=progress_console(),
-    )
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
+    bar = Progress(*columns, console=progress_console())
     deadline = time.monotonic() + WITHIN_S
     with at_tenant(settings, tenant_slug) as desk, bar:
         shown = bar.add_task("waiting", total=100)
@@ -275,9 +266,9 @@ def follow(
                 raise Failure(f"the deployment is still {found.state}. See ./kibali router deployments {router_id}.")
             time.sleep(_EVERY_S)
         record = DeploymentOut.of(found)
-    if found.state == "failed":
-        raise Failure(f"{found.error} See ./kibali router deployment {router_id} {deployment_id}")
-    print_record(record, as_json=as_json)
+    if record.state == "failed":
+        raise Failure(f"{record.error} See ./kibali router deployment {router_id} {deployment_id}")
+    return record
 
 
 def _fresh(desk: Desk, router_id: int, deployment_id: int) -> RouterDeployment:

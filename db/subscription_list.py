@@ -128,3 +128,9 @@ def _is_in(wanted: State, now: datetime) -> ColumnElement[bool]:
             return and_(active, ends <= now)
         case _:
             return Subscription.status == wanted.value
+
+
+def usernames(session: Session, tenant_id: int) -> set[str]:
+    """Of all that are not cancelled, in lower case."""
+    mine = (Subscription.tenant_id == tenant_id) & (Subscription.status != "cancelled")
+    return set(session.scalars(select(func.lower(Subscription.username)).where(mine)))

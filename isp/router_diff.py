@@ -6,7 +6,7 @@ from typing import Literal
 
 from isp.address_ranges import parse_ranges
 from isp.router_contents import RouterContents
-from isp.router_menus import MENUS, Row
+from isp.router_menus import ALL_MENUS, MENUS, Row
 from isp.router_pages import DIRECTORY
 from isp.router_wanted import NAMES, SERVICE, Wanted
 
@@ -37,7 +37,7 @@ class Change:
 
     def shown(self, values: Mapping[str, str]) -> dict[str, str]:
         """`values` without what nobody is to see, and long ones short."""
-        secret = MENUS[self.menu].secret
+        secret = ALL_MENUS[self.menu].secret
         return {
             name: "…" if name in secret else value if len(value) <= 100 else f"({len(value)} characters)"
             for name, value in values.items()

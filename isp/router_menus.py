@@ -117,6 +117,13 @@ MENUS: Mapping[str, MenuSpec] = {
     ),
 }
 
+# The router's own accounts: a deployment leaves them alone, but they can be disabled so that RADIUS decides.
+ACCOUNT_MENUS: Mapping[str, MenuSpec] = {
+    "/ppp secret": MenuSpec(writes=("name", "disabled"), reads=("service",)),
+    "/ip hotspot user": MenuSpec(writes=("name", "server", "disabled"), reads=("dynamic", "default")),
+}
+ALL_MENUS: Mapping[str, MenuSpec] = {**MENUS, **ACCOUNT_MENUS}
+
 
 def api_path(menu: str) -> str:
     """`/ip pool` → `/ip/pool`, as sentences of the API begin."""

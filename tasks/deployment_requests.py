@@ -13,7 +13,7 @@ from db.router import Router
 from db.router_deployment import RouterDeployment
 from isp.router_service import ServiceFault, service_config
 from isp.router_service_check import check
-from tasks.deployments import discover_router, run_deployment
+from tasks.deployments import discover_router, run_accounts_deployment, run_deployment
 from tasks.enqueue import enqueue
 
 
@@ -49,6 +49,18 @@ def undo(session: Session, router_id: int) -> RouterDeployment:
     return _begin(session, router, "undo", undoes_id=undone.id)
 
 
+def disable_accounts(session: Session, router_id: int) -> RouterDeployment:
+    """Of the router itself, those that Kibali knows: RADIUS decides then. Raises NotFound, Conflict."""
+    return _begin(session, routers.in_service(session, router_id), "disable-accounts")
+
+
+def enable_accounts(session: Session, router_id: int) -> RouterDeployment:
+    """Those that were disabled last. Raises NotFound, Conflict."""
+    router = routers.in_service(session, router_id)
+    undone = router_deployment.to_undo(session, router.id, "accounts")
+    return _begin(session, router, "enable-accounts", undoes_id=undone.id)
+
+
 def check_config(session: Session, router: Router, config: Mapping[str, Any]) -> None:
     """Raises Invalid for the first thing that this router can not be, Conflict if it was not discovered yet."""
     contents, _ = router_discovery.of(session, router.id)
@@ -76,7 +88,8 @@ def _begin(
     begun = router_deployment.begin(
         session, router.tenant_id, router.id, kind, service_config_id=service_config_id, undoes_id=undoes_id
     )
-    job = enqueue(session, run_deployment, {"deployment_id": begun.id}, tenant_id=router.tenant_id)
+    function = run_accounts_deployment if begun.family == "accounts" else run_deployment
+    job = enqueue(session, function, {"deployment_id": begun.id}, tenant_id=router.tenant_id)
     begun.job_id = job.id
     session.flush()
     return begun

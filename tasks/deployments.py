@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import event, job_life, router_deployment, router_discovery, router_service
+from db import event, job_life, router_deployment, router_discovery, router_service, subscription_list
 from db import router as routers
 from db.job import Job
 from db.router import Router
@@ -40,6 +40,12 @@ def run_deployment(session: Session, job: RunningJob, deployment_id: int) -> Non
         if permanent:
             raise PermanentFailure(_in_words(error)) from None
         raise
+
+
+@task(queue=PROVISIONING, limit_s=600)
+def run_accounts_deployment(session: Session, job: RunningJob, deployment_id: int) -> None:
+    """Disables a router's own accounts, or gives them back: thousands of sentences, each of its own."""
+    run_deployment(session, job, deployment_id)
 
 
 @task(queue=PROVISIONING)
@@ -91,6 +97,8 @@ def _run(session: Session, job: RunningJob, deployment_id: int, keyring: Keyring
     if deployment.kind in UNDOES:
         assert deployment.undoes_id is not None
         deployer.undo(session.get_one(RouterDeployment, deployment.undoes_id))
+    elif deployment.family == "accounts":
+        deployer.disable_accounts(subscription_list.usernames(session, router.tenant_id))
     else:
         assert deployment.service_config_id is not None
         stored = session.get_one(router_service.RouterServiceConfig, deployment.service_config_id)

@@ -5,6 +5,7 @@ import importlib
 TASK_MODULES = (
     "tasks.deployments",
     "tasks.idempotency",
+    "tasks.imports",
     "tasks.let_in",
     "tasks.maintenance",
     "tasks.payment_accounts",

@@ -6,7 +6,7 @@ The stages are those that watchers see: verifying 10, connected 20, deploying 40
 completed 100.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from db.router_deployment import RouterDeployment, RouterDeploymentStep
 from isp.encryption import Keyring
 from isp.router_contents import RouterContents
 from isp.router_diff import Change, apply, changes
-from isp.router_menus import MENUS, Row
+from isp.router_menus import ACCOUNT_MENUS, ALL_MENUS, Row
 from isp.router_service import ServiceConfig
 from isp.router_service_check import check
 from isp.router_wanted import RADIUS, RadiusClient, by_hand, wanted
@@ -32,6 +32,9 @@ from tasks.running_job import RunningJob
 from tasks.stops import LeaseLost
 
 Clock = Callable[[], datetime]
+
+ACCOUNTS_WITHIN_S = 120.0
+"""For one menu, of a router with thousands of accounts and little processor."""
 
 
 class NotDeployed(Exception):
@@ -77,6 +80,26 @@ class Deployer:
             self.deployment.radius = connection.run(check_radius(self.router.name))
         router_discovery.store(self.session, self.router.tenant_id, self.router.id, contents, self.clock())
 
+    def disable_accounts(self, known: Collection[str]) -> None:
+        """Of the router's own accounts those whose names, in lower case, Kibali knows. Raises as `deploy`."""
+        self._stage("verifying", 10)
+        with routeros.connect(target_of(self.router, self.keyring)) as connection:
+            self._stage("connected", 20)
+            for menu, spec in ACCOUNT_MENUS.items():
+                there = connection.run(read_menu(menu, spec), within_s=ACCOUNTS_WITHIN_S)
+                self._rows[menu] = [*there] if there else []
+            self._settle(lambda menu: self._rows[menu])
+            due = [
+                Change(menu, "set", _named(row), {"disabled": "no"}, {"disabled": "yes"}, row[".id"])
+                for menu, rows in self._rows.items()
+                for row in rows
+                if row.get("name", "").lower() in known and "true" not in (row.get("disabled"), row.get("dynamic"))
+            ]
+            steps = router_deployment.plan(self.session, self.deployment, due, self.keyring)
+            self._stage("deploying", 40)
+            self._send(connection, steps)
+            self._stage("deployed", 70)
+
     def undo(self, undone: RouterDeployment) -> None:
         """Goes back over the steps of another deployment, the last first. Raises as `deploy`."""
         self._stage("verifying", 10)
@@ -84,7 +107,7 @@ class Deployer:
             self._stage("connected", 20)
             steps = router_deployment.steps(self.session, undone.id, "applied", "sending")[::-1]
             for menu in dict.fromkeys(step.menu for step in steps):
-                there = connection.run(read_menu(menu, MENUS[menu]))
+                there = connection.run(read_menu(menu, ALL_MENUS[menu]))
                 self._rows[menu] = [*there] if there else []
             self._stage("deploying", 40)
             for number, step in enumerate(steps):
@@ -160,6 +183,11 @@ class Deployer:
 
     def _commit(self) -> None:
         self.job.commit_step(self.session)
+
+
+def _named(row: Row) -> dict[str, str]:
+    """Of hotspot accounts two may have one name, on different servers."""
+    return {name: row[name] for name in ("name", "server") if name in row}
 
 
 def _is_as_before(change: Change, rows: Sequence[Row]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from isp.router_diff import Change, same
-from isp.router_menus import MENUS, Row, api_path
+from isp.router_menus import ALL_MENUS, Row, api_path
 from isp.router_wanted import SERVICE
 from tasks.routeros_dialogue import Sentence, sentence
 
@@ -18,7 +18,7 @@ def sentence_of(change: Change, rows: Sequence[Row]) -> Sentence:
     path = api_path(change.menu)
     if change.action == "add":
         return sentence(f"{path}/add", {**change.after, **_place(change, rows)})
-    if MENUS[change.menu].single:
+    if ALL_MENUS[change.menu].single:
         return sentence(f"{path}/set", change.after)
     row = row_of(change, rows)
     if row is None:
@@ -29,7 +29,7 @@ def sentence_of(change: Change, rows: Sequence[Row]) -> Sentence:
 
 def row_of(change: Change, rows: Sequence[Row]) -> Row | None:
     """The item it is about, if the router has it."""
-    if MENUS[change.menu].single:
+    if ALL_MENUS[change.menu].single:
         return rows[0] if rows else None
     return next((row for row in rows if _has(row, change.found_by)), None)
 

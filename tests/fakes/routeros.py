@@ -7,6 +7,7 @@ was asked in `router.heard`, what it is to do wrong in `router.faults`.
 
 import asyncio
 import socket
+import sys
 import threading
 from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -17,6 +18,7 @@ import click
 
 from settings import Secret
 from tasks.routeros_target import Target
+from tests.fakes import routeros_script
 from tests.fakes.routeros_certificate import alert_without_certificate, server_tls
 from tests.fakes.routeros_factory import CHR, HAP, VERSIONS
 from tests.fakes.routeros_faults import Fault, Faults, How
@@ -205,6 +207,11 @@ def fake_router(version: str = "7.16", *, certificate: bool = True, **options: A
         yield router
 
 
+def unpacked_router(version: str = "7.16", **options: Any) -> RunningRouter:
+    """As it leaves its box: nobody has let us in."""
+    return RunningRouter(version, **options)
+
+
 def ready_router(version: str = "7.16", *, certificate: bool = True, **options: Any) -> RunningRouter:
     router = RunningRouter(version, **options)
     router.machine.give_user(USERNAME, PASSWORD)
@@ -237,12 +244,16 @@ async def _run(routers: Sequence[FakeRouter]) -> None:
 @click.option("--number", default=1, show_default=True, help="How many routers; each takes the next two ports.")
 @click.option("--latency-ms", default=0, show_default=True, help="Before each answer.")
 @click.option("--device-mode", help="home forbids the hotspot; RouterOS 7.")
+@click.option("--paste", is_flag=True, help="A new router, into which the script on standard input is pasted.")
 @click.option("--chr", "is_chr", is_flag=True, help="A CHR without configuration, not a hAP with MikroTik's.")
-def main(version: str, port: int, number: int, latency_ms: int, device_mode: str | None, is_chr: bool) -> None:
+def main(
+    version: str, port: int, number: int, latency_ms: int, device_mode: str | None, paste: bool, is_chr: bool
+) -> None:
     """Runs fake routers until Ctrl-C."""
+    script = sys.stdin.read() if paste else None
     routers = []
     for index in range(number):
-        router = ready_router(
+        router = (unpacked_router if paste else ready_router)(
             version,
             latency_s=latency_ms / 1000,
             model=CHR if is_chr else HAP,
@@ -250,10 +261,13 @@ def main(version: str, port: int, number: int, latency_ms: int, device_mode: str
             configured=not is_chr,
             device_mode=device_mode,
         )
+        if script is not None:
+            routeros_script.paste(router.machine, script)
         if port:
             router.ports.update({"api": port + 2 * index, "api-ssl": port + 2 * index + 1})
         routers.append(router)
-    click.echo(f"RouterOS {'.'.join(map(str, routers[0].machine.version))}, user {USERNAME}, password {PASSWORD}")
+    if script is None:
+        click.echo(f"RouterOS {'.'.join(map(str, routers[0].machine.version))}, user {USERNAME}, password {PASSWORD}")
     with suppress(KeyboardInterrupt):
         asyncio.run(_run(routers))
 

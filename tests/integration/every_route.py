@@ -19,7 +19,15 @@ from starlette.routing import Route
 from api.app import ROUTES
 from api.endpoint import Endpoint, Resource
 from tests.integration.payment_api import Shop, cash
-from tests.integration.router_rows import CONFIG, configured, deployed, deployment_path, discovered
+from tests.integration.router_rows import (
+    CONFIG,
+    configured,
+    deployed,
+    deployment_path,
+    disabled,
+    discovered,
+    import_path,
+)
 
 PREFIX = "/api/v1"
 PASSWORD = "correct horse battery"
@@ -289,6 +297,11 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /routers/{id}/deploy": lambda shop: Sample(f"/routers/{configured(shop)}/deploy"),
     "POST /routers/{id}/reprovision": lambda shop: Sample(f"/routers/{deployed(shop)}/reprovision"),
     "POST /routers/{id}/undo": lambda shop: Sample(f"/routers/{deployed(shop)}/undo"),
+    "POST /routers/{id}/import": lambda shop: Sample(f"/routers/{shop.router()['id']}/import", {}),
+    "GET /routers/{id}/imports/{import_id}": lambda shop: Sample(import_path(shop)),
+    "GET /routers/{id}/pools": lambda shop: Sample(f"/routers/{shop.router()['id']}/pools"),
+    "POST /routers/{id}/accounts/disable": lambda shop: Sample(f"/routers/{shop.router()['id']}/accounts/disable"),
+    "POST /routers/{id}/accounts/enable": lambda shop: Sample(f"/routers/{disabled(shop)}/accounts/enable"),
     "GET /routers/{id}/deployments": lambda shop: Sample(f"/routers/{deployed(shop)}/deployments"),
     "GET /routers/{id}/deployments/{deployment_id}": lambda shop: Sample(deployment_path(shop)),
     "DELETE /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),

@@ -53,3 +53,27 @@ def deployment_path(shop: Shop) -> str:
     router_id = deployed(shop)
     (found,) = shop.get(f"/routers/{router_id}/deployments")["items"]
     return f"/routers/{router_id}/deployments/{found['id']}"
+
+
+def disabled(shop: Shop) -> int:
+    """Its own accounts are."""
+    router_id = int(shop.router()["id"])
+    shop.execute(
+        "INSERT INTO router_deployment (tenant_id, router_id, kind, state, finished_at)"
+        " VALUES (%s, %s, 'disable-accounts', 'completed', now())",
+        shop.operator.tenant_id,
+        router_id,
+    )
+    shop.execute(
+        "INSERT INTO router_deployment_step (tenant_id, deployment_id, number, menu, action, state, values_sealed)"
+        " SELECT tenant_id, id, 1, '/ppp secret', 'set', 'applied', 'x' FROM router_deployment WHERE router_id = %s",
+        router_id,
+    )
+    return router_id
+
+
+def import_path(shop: Shop) -> str:
+    router_id = int(shop.router()["id"])
+    response = shop.post(f"/routers/{router_id}/import", {})
+    assert response.status_code == 202, response.text
+    return f"/routers/{router_id}/imports/{response.json()['import_id']}"

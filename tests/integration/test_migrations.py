@@ -234,6 +234,9 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "router_service_config": SERVICE_CONFIG,
     "router_deployment": DEPLOYMENT,
     "router_deployment_step": DEPLOYMENT_STEP,
+    "ip_pool": {"tenant_id": 1, "router_id": 1, "name": "p", "ranges": "10.0.0.1", "addresses": 1},
+    "router_import": {"tenant_id": 1, "router_id": 1, "dry_run": True},
+    "router_import_row": {"tenant_id": 1, "import_id": 1, "kind": "ppp", "name": "ann", "outcome": "new"},
     "subscription": SUBSCRIPTION,
     "usage": USAGE,
     "session": SESSION,
@@ -355,6 +358,11 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("router_deployment_tenant_id_router_id_fkey", "router_deployment", {"router_id": 2}),
     ("router_deployment_step_action_check", "router_deployment_step", {"action": "guess"}),
     ("router_deployment_step_state_check", "router_deployment_step", {"state": "guessed"}),
+    ("ip_pool_addresses_check", "ip_pool", {"addresses": 0}),
+    ("ip_pool_tenant_id_router_id_fkey", "ip_pool", {"router_id": 2}),
+    ("router_import_state_check", "router_import", {"state": "guessed"}),
+    ("router_import_tenant_id_router_id_fkey", "router_import", {"router_id": 2}),
+    ("router_import_row_outcome_check", "router_import_row", {"outcome": "guessed"}),
     ("router_deployment_step_deployment_id_number_key", "router_deployment_step", {"number": 1}),
     ("router_api_address_check", "router", {"api_address": "192.0.2.0/24"}),
     ("router_api_ports_check", "router", {"api_port": 0}),
@@ -514,6 +522,7 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "router_service_config", {**SERVICE_CONFIG, "version": 1})
         insert(connection, "router_deployment", {**DEPLOYMENT, "state": "completed"})
         insert(connection, "router_deployment_step", {**DEPLOYMENT_STEP, "number": 1})
+        insert(connection, "router_import", {"tenant_id": 1, "router_id": 1, "dry_run": True})
         insert(connection, "payment_account", {**PAYMENT_ACCOUNT, "name": "first", "c2b_token_hash": b"first"})
         intent = {"msisdn": "254700000001", "account_reference": "FIRST2"}
         insert(connection, "payment_intent", {**PAYMENT_INTENT, **intent})

@@ -20,6 +20,7 @@ ROLES = ("owner", "manager", "cashier", "support", "read-only", "platform")
 NOWHERE = {
     "id": "999999999999999",
     "deployment_id": "999999999999999",
+    "import_id": "999999999999999",
     "session_key": "00000000-0000-0000-0000-000000000000",
 }
 

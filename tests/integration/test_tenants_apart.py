@@ -134,6 +134,11 @@ def furnish_with_configuration(connection: psycopg.Connection[Any], tenant_id: i
         " SELECT tenant_id, router_id, 'deploy', id FROM router_service_config WHERE tenant_id = %(tenant)s",
         "INSERT INTO router_deployment_step (tenant_id, deployment_id, number, menu, action, values_sealed)"
         " SELECT tenant_id, id, 1, '/ip pool', 'add', 'x' FROM router_deployment WHERE tenant_id = %(tenant)s",
+        "INSERT INTO ip_pool (tenant_id, router_id, name, ranges, addresses)"
+        " VALUES (%(tenant)s, %(router)s, 'p', 'r', 1)",
+        "INSERT INTO router_import (tenant_id, router_id, dry_run) VALUES (%(tenant)s, %(router)s, true)",
+        "INSERT INTO router_import_row (tenant_id, import_id, kind, name, outcome)"
+        " SELECT tenant_id, id, 'ppp', 'ann', 'new' FROM router_import WHERE tenant_id = %(tenant)s",
     ):
         connection.execute(statement, values)
 
