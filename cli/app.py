@@ -30,6 +30,7 @@ COMMANDS = {
     "why": ("cli.why", "why"),
     "payment-account": ("cli.payment_accounts", "accounts"),
     "payment": ("cli.payments", "payments"),
+    "sms": ("cli.sms", "messages"),
     "voucher": ("cli.vouchers", "vouchers"),
     "event": ("cli.events", "event"),
     "queue": ("cli.queues", "queue"),

@@ -22,7 +22,7 @@ from db.subscription import Subscription
 from isp.encryption import Keyring
 from isp.ledger import SOURCES, Account, PostingKind, covers, credited, price_due, redeemed, renewed, suspended
 from isp.subscription import Status
-from tasks import buyers, follow_up
+from tasks import buyers, follow_up, sms
 
 
 class Kept(StrEnum):
@@ -236,6 +236,8 @@ def _buy(
         )
     where = intent.router_id if intent is not None else None
     follow_up.subscription_changed(session, subscription.id, "payment", mac=mac, router_id=where)
+    phone = paid.msisdn or (intent.msisdn if intent is not None else None)
+    sms.tell_paid(session, subscription, phone, keyring, now, is_new=is_new)
     return subscription
 
 

@@ -62,6 +62,7 @@ def exchange(
     *,
     headers: Mapping[str, str],
     json: object = None,
+    content: bytes | None = None,
     within_s: float,
 ) -> Answer:
     """The answer, whatever its status. Raises NotSent or NoAnswer, whose texts hold nothing of what was sent.
@@ -74,6 +75,7 @@ def exchange(
             url,
             headers={"Accept-Encoding": "identity", "Connection": "close", **headers},
             json=json,
+            content=content,
             timeout=httpx.Timeout(within_s, connect=http.timeout.connect),
         )
         with _time_limit(within_s) as trace:

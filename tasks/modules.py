@@ -12,6 +12,7 @@ TASK_MODULES = (
     "tasks.payments",
     "tasks.pull_payments",
     "tasks.renewals",
+    "tasks.sms",
 )
 
 

@@ -18,7 +18,7 @@ from db.webhook_inbox import WebhookInbox
 from isp.encryption import Keyring
 from isp.msisdn import parse_msisdn
 from isp.payment import Failed, IntentState, Paid, StkResult, Unknown, after_callback
-from tasks import prompting
+from tasks import prompting, sms
 from tasks.payment_provider import PaymentProvider, Unreadable
 from tasks.receive_payment import PROVIDER, credit_intent, receive_c2b
 
@@ -100,6 +100,7 @@ def _callback(
     match told.verdict:
         case Failed(code):
             prompting.fail(session, intent, code, provider, now)
+            sms.tell_failed(session, intent.tenant_id, intent.msisdn, intent.failure_reason or "", keyring, now)
         case Unknown(reason):
             prompting.leave_unknown(session, intent, reason, now)
     return state.value

@@ -9,6 +9,7 @@ from tasks.idempotency import prune_idempotency_keys
 from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs, prune_logins
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 from tasks.pull_payments import pull_all
+from tasks.sms import prune_sms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ PERIODIC = (
     Periodic("renew-expired", renew_expired, every_s=60),
     Periodic("sweep-intents", sweep_intents, every_s=60),
     Periodic("pull-payments", pull_all, every_s=600),
+    Periodic("prune-sms", prune_sms, every_s=86_400),
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
     Periodic("prune-logins", prune_logins, every_s=600),
     Periodic("settle-deployments", settle_deployments, every_s=60),

@@ -225,7 +225,11 @@ DEPLOYMENT_STEP = {
     "action": "add",
     "values_sealed": b"x",
 }
+SMS_MESSAGE = {"tenant_id": 1, "kind": "test", "msisdn": "254700000001", "body_sealed": b"x", "state": "kept"}
+
 GOOD: dict[str, Mapping[str, Any]] = {
+    "sms_gateway": {"tenant_id": 1, "provider": "outbox"},
+    "sms_message": SMS_MESSAGE,
     "tenant": TENANT,
     "admin": ADMIN,
     "plan": PLAN,
@@ -492,6 +496,11 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("voucher_redeemed_check", "voucher", {"redeemed_at": "2026-01-01T00:00Z"}),
     ("voucher_tenant_id_code_hash_key", "voucher", {"code_hash": b"first"}),
     ("idempotency_key_key_check", "idempotency_key", {"key": ""}),
+    ("sms_gateway_provider_check", "sms_gateway", {"provider": "pigeon", "username": "x", "api_key_sealed": b"x"}),
+    ("sms_gateway_complete_check", "sms_gateway", {"provider": "africastalking"}),
+    ("sms_message_kind_check", "sms_message", {"kind": "advertisement"}),
+    ("sms_message_state_check", "sms_message", {"state": "lost"}),
+    ("sms_message_sent_check", "sms_message", {"state": "sent"}),
     ("idempotency_key_key_check", "idempotency_key", {"key": "x" * 256}),
 ]
 

@@ -49,6 +49,8 @@ TABLES = (
     "follow_plan",
     "session_held",
     "session_intent",
+    "sms_gateway",
+    "sms_message",
 )
 
 
@@ -170,6 +172,9 @@ def furnish_with_money(
         "INSERT INTO voucher_batch (tenant_id, plan_id, count, code_length) VALUES (%(tenant)s, %(plan)s, 1, 10)",
         "INSERT INTO voucher (tenant_id, batch_id, code_hash, code_sealed)"
         " SELECT %(tenant)s, id, 'x', 'x' FROM voucher_batch",
+        "INSERT INTO sms_gateway (tenant_id, provider) VALUES (%(tenant)s, 'outbox')",
+        "INSERT INTO sms_message (tenant_id, kind, msisdn, body_sealed, state)"
+        " VALUES (%(tenant)s, 'test', '254700000001', 'x', 'kept')",
         "INSERT INTO event_ticket (ticket_hash, tenant_id, admin_id, expires_at)"
         " SELECT 'x', %(tenant)s, id, now() FROM admin WHERE tenant_id = %(tenant)s LIMIT 1",
         "INSERT INTO idempotency_key (tenant_id, admin_id, key, request_digest, created_at)"

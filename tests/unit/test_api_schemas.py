@@ -243,6 +243,7 @@ INTERNAL = {
     *("ledger_posting", "ledger_entry", "wallet", "renewal", "webhook_inbox", "idempotency_key"),
     *("router_tunnel", "tunnel_hub"),
     *("follow", "follow_plan", "session_held", "session_intent"),
+    *("sms_gateway", "sms_message"),
     *("admin_session", "admin_totp", "login_attempt"),
     "router_service_config",
     "router_deployment",

@@ -158,7 +158,7 @@ def test_only_migrate_and_postgresql_itself_hold_its_own_password(service: str, 
 def test_a_service_can_open_sealed_secrets_only_if_it_must(
     service: str, env_file: dict[str, str], tmp_path: Path
 ) -> None:
-    must = ("freeradius", "api", "cli", "worker-payments", "follower")
+    must = ("freeradius", "api", "cli", "worker-payments", "worker-default", "follower")
     assert bool(settings(service, env_file, tmp_path).encryption_keys) == (service in must)
 
 
