@@ -9,6 +9,7 @@ import difflib
 import ipaddress
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
@@ -169,6 +170,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _node(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", value, re.ASCII):
+        raise ValueError("up to 64 letters, digits, dots, dashes and underscores")
+    return value
+
+
 _port = _whole_number(1, 65535)
 
 
@@ -182,6 +189,11 @@ class Settings:
 
     var: Path = _setting(
         str(CHECKOUT / "var"), _path, "Directory of everything Kibali writes: data, logs, secrets, spool."
+    )
+    node: str = _setting(
+        "",
+        _node,
+        "Name of this machine, where several share a PostgreSQL and a Redis. None: its host name.",
     )
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "Least severe line that is logged.")
 
@@ -333,6 +345,11 @@ class Settings:
         loopback = "127.0.0.1" if address.version == 4 else "::1"
         host = loopback if address.is_unspecified else self.http_bind
         return f"http://[{host}]:{self.http_port}" if address.version == 6 else f"http://{host}:{self.http_port}"
+
+    @property
+    def node_name(self) -> str:
+        """By which this machine is told apart from others that share its stores."""
+        return self.node or socket.gethostname()
 
     @property
     def secrets_file(self) -> Path:

@@ -32,6 +32,7 @@ COMMANDS = {
     "payment": ("cli.payments", "payments"),
     "sms": ("cli.sms", "messages"),
     "voucher": ("cli.vouchers", "vouchers"),
+    "dashboard": ("cli.dashboards", "dashboard"),
     "event": ("cli.events", "event"),
     "queue": ("cli.queues", "queue"),
     "job": ("cli.jobs", "job"),

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import click
+from redis import Redis, RedisError
 
 from cli.desk import at_platform
 from cli.failure import Failure
@@ -12,9 +13,11 @@ from cli.output import print_json, print_rows
 from db import job_list
 from db.job_list import QueueCounts
 from settings import Settings
+from tasks.heartbeat import all_alive, workers_by_queue
 from tasks.queues import BY_NAME, QUEUES
+from tasks.redis_pool import make_redis_pool
 
-COLUMNS = ("queue", "workers", "limit_s", "due", "later", "running", "failed", "oldest_due_s")
+COLUMNS = ("queue", "workers", "workers_alive", "limit_s", "due", "later", "running", "failed", "oldest_due_s")
 queue_argument = click.argument("queue_name", metavar="[QUEUE]", required=False, type=click.Choice(list(BY_NAME)))
 
 
@@ -27,17 +30,35 @@ def queue() -> None:
 @json_option
 @pass_settings
 def list_queues(settings: Settings, as_json: bool) -> None:
-    """Every queue and its jobs: due now, due later, running, failed."""
+    """Every queue and its jobs: due now, due later, running, failed; and the workers that are alive on all machines."""
     with at_platform(settings) as session:
         counts = job_list.counts_by_queue(session)
+    alive = _workers_alive(settings)
     rows = [
-        {"queue": each.name, "workers": each.workers, "limit_s": each.limit_s}
+        {
+            "queue": each.name,
+            "workers": each.workers,
+            "workers_alive": None if alive is None else alive.get(each.name, 0),
+            "limit_s": each.limit_s,
+        }
         | asdict(counts.pop(each.name, QueueCounts()))
         for each in QUEUES
     ]
     # Of a queue that a version before this one had.
-    rows += [{"queue": name, "workers": 0, "limit_s": None} | asdict(left) for name, left in counts.items()]
+    gone = {"workers": 0, "workers_alive": 0, "limit_s": None}
+    rows += [{"queue": name, **gone} | asdict(left) for name, left in counts.items()]
     print_rows(rows, COLUMNS, as_json=as_json)
+
+
+def _workers_alive(settings: Settings) -> dict[str, int] | None:
+    """Queue → worker processes; None while Redis does not answer."""
+    client = Redis(connection_pool=make_redis_pool(settings))
+    try:
+        return workers_by_queue(all_alive(client))
+    except RedisError:
+        return None
+    finally:
+        client.close()
 
 
 @queue.command()
@@ -56,14 +77,15 @@ def failed(settings: Settings, queue_name: str | None, limit: int, as_json: bool
 @queue.command()
 @queue_argument
 @click.option("--all", "all_queues", is_flag=True, help="Of every queue.")
+@click.option("--task", metavar="TASK", help="Only of this task.")
 @json_option
 @pass_settings
-def retry(settings: Settings, queue_name: str | None, all_queues: bool, as_json: bool) -> None:
+def retry(settings: Settings, queue_name: str | None, all_queues: bool, task: str | None, as_json: bool) -> None:
     """Tries the failed jobs of QUEUE again. `kibali job retry ID` does it for one."""
     if (queue_name is None) != all_queues:
         raise click.UsageError("name one QUEUE, or say --all.")
     with at_platform(settings) as session:
-        retried = job_list.retry_failed(session, queue_name)
+        retried = job_list.retry_failed(session, queue_name, task)
         left = job_list.counts_by_queue(session)
     still_failed = sum(counts.failed for name, counts in left.items() if queue_name in (None, name))
     if as_json:

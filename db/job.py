@@ -57,6 +57,8 @@ class Job(Base):
     lease_until: Mapped[Timestamp | None]
     progress: Mapped[int] = mapped_column(Integer, server_default="0")
     error: Mapped[String | None]
+    request_id: Mapped[String | None]
+    """Of the request that caused it, by which the logs of both are tied."""
     created_at: Mapped[CreatedAt]
     started_at: Mapped[Timestamp | None]
     finished_at: Mapped[Timestamp | None]
@@ -82,6 +84,7 @@ def add(
     unique_key: str | None = None,
     tenant_id: int | None = None,
     nudged: bool = False,
+    request_id: str | None = None,
 ) -> tuple[Job, bool]:
     """A pending job in the running transaction, and True; or the unfinished job of that `unique_key`, and False.
 
@@ -95,6 +98,7 @@ def add(
         "due_at": func.now() if due_at is None else due_at,
         "unique_key": unique_key,
         "tenant_id": tenant_id,
+        "request_id": request_id,
         "nudged_at": func.clock_timestamp() if nudged else None,
     }
     statement = insert(Job).values(values)

@@ -25,6 +25,8 @@ class Claim:
     attempt: int
     """1 for the first try."""
     max_attempts: int
+    request_id: str | None = None
+    """Of the request that caused it."""
 
 
 def claim(session: Session, job_id: int, queue: str, lease_s: float) -> Claim | None:
@@ -50,6 +52,7 @@ def claim(session: Session, job_id: int, queue: str, lease_s: float) -> Claim | 
             Job.args,
             Job.attempts.label("attempt"),
             Job.max_attempts,
+            Job.request_id,
         )
     )
     row = session.execute(statement.execution_options(synchronize_session=False)).one_or_none()

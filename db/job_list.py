@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from db import event
 from db.job import UNFINISHED, Job, in_state
+from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
 
+SORTS = {"id": Sort(Job.id, int)}
 STATES = ("pending", "running", "succeeded", "failed", "cancelled")
 
 
@@ -62,6 +64,24 @@ def newest(
     return list(session.scalars(statement))
 
 
+def page(
+    session: Session,
+    request: PageRequest,
+    *,
+    queue: str | None = None,
+    states: Sequence[str] = (),
+    task: str | None = None,
+) -> Page[Job]:
+    """As `newest`, page by page."""
+    statement = select(Job)
+    for column, value in ((Job.queue, queue), (Job.task, task)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if states:
+        statement = statement.where(in_state(*states))
+    return one_page(session, statement, Job.id, SORTS, request, lambda row: row.Job)
+
+
 def by_id(session: Session, job_id: int) -> Job:
     """Raises NotFound."""
     job = session.scalar(select(Job).where(Job.id == job_id).execution_options(populate_existing=True))
@@ -84,20 +104,25 @@ def retry(session: Session, job_id: int) -> Job:
     return job
 
 
-def retry_failed(session: Session, queue: str | None = None) -> int:
-    """Every failed job of the queue (None: of all) becomes pending; returns how many.
+def retry_failed(session: Session, queue: str | None = None, task: str | None = None) -> int:
+    """Every failed job of the queue and the task (None: of all) becomes pending; returns how many.
 
-    Of those with the same unique key only the newest, and none while another is unfinished.
+    Of those with the same unique key only the newest, and none while another is unfinished. Raises Conflict.
     """
     newest_of_key = text("""
         SELECT DISTINCT ON (coalesce(unique_key, id::text)) id FROM job failed
          WHERE state = 'failed' AND (CAST(:queue AS text) IS NULL OR queue = :queue)
+           AND (CAST(:task AS text) IS NULL OR task = :task)
            AND NOT EXISTS (SELECT FROM job other WHERE other.unique_key = failed.unique_key
                               AND other.state IN ('pending', 'running'))
          ORDER BY coalesce(unique_key, id::text), id DESC""")
-    ids = session.scalars(newest_of_key, {"queue": queue}).all()
+    ids = session.scalars(newest_of_key, {"queue": queue, "task": task}).all()
     statement = update(Job).where(Job.id.in_(ids), Job.state == "failed").values(_AFRESH)
-    return _count(session.execute(statement.execution_options(synchronize_session=False)))
+    try:
+        with session.begin_nested():
+            return _count(session.execute(statement.execution_options(synchronize_session=False)))
+    except IntegrityError:
+        raise Conflict("Jobs that do the same were just made. Try again.", code="duplicate") from None
 
 
 def cancel(session: Session, job_id: int) -> Job:

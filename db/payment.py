@@ -51,6 +51,7 @@ class Payment(Base):
         Index("payment_tenant_id_received_at_idx", "tenant_id", "received_at"),
         Index("payment_tenant_id_booked_at_idx", "tenant_id", "booked_at"),
         Index("payment_tenant_id_subscriber_id_idx", "tenant_id", "subscriber_id"),
+        Index("payment_reversed_at_idx", "tenant_id", "reversed_at", postgresql_where="reversed_at IS NOT NULL"),
         Index("payment_received_idx", "received_at", postgresql_where="state = 'received'"),
         Index("payment_suspense_idx", "tenant_id", "id", postgresql_where="state = 'suspense'"),
         CheckConstraint("provider IN ('daraja', 'cash', 'voucher')", name="provider"),

@@ -127,6 +127,7 @@ class UsageDay(Base):
     __tablename__ = "usage_day"
     __table_args__ = (
         PrimaryKeyConstraint("subscription_id", "day"),
+        Index("usage_day_tenant_id_day_idx", "tenant_id", "day"),
         CheckConstraint("input_octets >= 0 AND output_octets >= 0 AND session_time_s >= 0", name="counters"),
         {"postgresql_partition_by": "RANGE (day)"},
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy.orm import Session
 
 from db import job as jobs
@@ -42,6 +43,8 @@ def enqueue(
         unique_key=unique_key,
         tenant_id=tenant_id,
         nudged=nudged,
+        # Of a request, or of the job that runs and was itself caused by one.
+        request_id=structlog.contextvars.get_contextvars().get("request_id"),
     )
     if nudged and is_new:
         nudge.after_commit(session, task.queue.name, job.id)

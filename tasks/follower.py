@@ -229,7 +229,7 @@ def main() -> None:
     news: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
     threading.Thread(target=listen, args=(dsn, lambda: news.put(None), stop), name="listen", daemon=True).start()
     follower = Follower(settings, news)
-    heartbeat = Heartbeat("follower", pool)
+    heartbeat = Heartbeat("follower", settings, pool)
     while not stop.is_set():
         heartbeat.beat_if_due()
         follower.tick()

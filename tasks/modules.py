@@ -4,6 +4,7 @@ import importlib
 
 TASK_MODULES = (
     "tasks.deployments",
+    "tasks.dashboards",
     "tasks.idempotency",
     "tasks.imports",
     "tasks.let_in",

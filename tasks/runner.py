@@ -56,6 +56,8 @@ class Runner:
         self._postgres.over()
         if claim is not None:  # else it was nudged twice, cancelled, or is not due yet
             names = {"job_id": job_id, "queue": claim.queue, "task": claim.task, "attempt": claim.attempt}
+            if claim.request_id is not None:
+                names["request_id"] = claim.request_id
             with structlog.contextvars.bound_contextvars(**names):
                 self._run(claim)
 

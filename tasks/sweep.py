@@ -159,7 +159,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    heartbeat = Heartbeat("sweep", pool)
+    heartbeat = Heartbeat("sweep", settings, pool)
     sweep = Sweep(engine, Nudger(pool))
     while not stop.is_set():
         heartbeat.beat_if_due()

@@ -50,7 +50,9 @@ def main() -> None:
         importlib.import_module(module)
     gc.freeze()  # what is imported by now stays shared with the processes that are forked
     workers = Workers(settings, queue)
-    heartbeat = Heartbeat(f"worker-{queue.name}", make_redis_pool(settings), queue=queue.name, workers=queue.workers)
+    heartbeat = Heartbeat(
+        f"worker-{queue.name}", settings, make_redis_pool(settings), queue=queue.name, workers=queue.workers
+    )
     JobConsumer(messages.make_huey(queue, pool, workers.run_job), queue, heartbeat, workers.start).run()
 
 

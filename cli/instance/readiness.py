@@ -57,12 +57,14 @@ def redis(settings: Settings, name: str, pid: int) -> str:
 
 
 def heartbeat(settings: Settings, name: str, pid: int) -> str:
-    """The key `kibali:alive:<name>`, which the process keeps from expiring, holds the id of a process of this part."""
+    """The key `kibali:alive:<name>:<node>`, which the process keeps from expiring, holds the id of one of its own."""
     from redis import Redis, RedisError
+
+    from tasks.heartbeat import key_of
 
     try:
         with Redis.from_url(settings.redis_dsn(), **_REDIS_OPTIONS) as client:
-            value = client.get(f"kibali:alive:{name}")
+            value = client.get(key_of(name, settings.node_name))
     except RedisError as error:
         raise NotReady(one_line(str(error))) from None
     if value is None:

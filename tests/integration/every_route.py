@@ -131,6 +131,12 @@ def job(shop: Shop) -> int:
     return int(shop.post(f"/payment-accounts/{account(shop)}/test").json()["job_id"])
 
 
+def failed_job(shop: Shop) -> int:
+    made = job(shop)
+    shop.execute("UPDATE job SET state = 'failed', finished_at = now(), error = 'no' WHERE id = %s", made)
+    return made
+
+
 def session(shop: Shop) -> str:
     key = str(uuid4())
     shop.execute(
@@ -309,6 +315,13 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "GET /sessions/{session_key}": lambda shop: Sample(f"/sessions/{session(shop)}"),
     "POST /sessions/{session_key}/disconnect": lambda shop: Sample(f"/sessions/{session(shop)}/disconnect"),
     "GET /why": lambda shop: Sample("/why?who=jane"),
+    "GET /queues": lambda shop: Sample("/queues"),
+    "GET /queues/failed": lambda shop: Sample("/queues/failed"),
+    "POST /queues/failed/retry": lambda shop: Sample("/queues/failed/retry", {"job_id": failed_job(shop)}),
+    "GET /jobs": lambda shop: Sample("/jobs"),
+    "POST /jobs/{id}/retry": lambda shop: Sample(f"/jobs/{failed_job(shop)}/retry"),
+    "POST /jobs/{id}/cancel": lambda shop: Sample(f"/jobs/{job(shop)}/cancel"),
+    "GET /dashboard": lambda shop: Sample("/dashboard"),
     "GET /jobs/{id}": lambda shop: Sample(f"/jobs/{job(shop)}"),
     "GET /events": lambda shop: Sample("/events"),
     "POST /events/ticket": lambda shop: Sample("/events/ticket"),

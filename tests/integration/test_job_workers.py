@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -241,14 +242,14 @@ def test_sigterm_waits_for_a_job_that_is_about_to_end(bench: Bench) -> None:
 
 def test_workers_and_sweep_show_that_they_are_alive(bench: Bench) -> None:
     def alive(part: str) -> Any:
-        return json.loads(bench.redis.get(f"kibali:alive:{part}") or "null")
+        return json.loads(bench.redis.get(f"kibali:alive:{part}:{socket.gethostname()}") or "null")
 
     with bench.worker("router-data") as worker, bench.sweeping() as sweep:
         wait_until(lambda: bool(alive("worker-router-data") and alive("sweep")), "both heartbeats", within_s=10)
         beat = alive("worker-router-data")
         assert (beat["pid"], beat["queue"], beat["workers"]) == (worker.process.pid, "router-data", 3)
         assert alive("sweep")["pid"] == sweep.process.pid
-        assert 0 < bench.redis.ttl("kibali:alive:sweep") <= 10
+        assert 0 < bench.redis.ttl(f"kibali:alive:sweep:{socket.gethostname()}") <= 10
         sweep.process.terminate()
         assert sweep.process.wait(timeout=5) == 0
 

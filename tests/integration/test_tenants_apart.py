@@ -34,6 +34,9 @@ TABLES = (
     "job",
     "event",
     "event_ticket",
+    "login_count",
+    "revenue_day",
+    "dashboard",
     "payment_account",
     "payment_intent",
     "payment",
@@ -175,6 +178,10 @@ def furnish_with_money(
         "INSERT INTO sms_gateway (tenant_id, provider) VALUES (%(tenant)s, 'outbox')",
         "INSERT INTO sms_message (tenant_id, kind, msisdn, body_sealed, state)"
         " VALUES (%(tenant)s, 'test', '254700000001', 'x', 'kept')",
+        "INSERT INTO login_count (tenant_id, began_at) VALUES (%(tenant)s, now())",
+        "INSERT INTO revenue_day (tenant_id, day, timezone, received_kes, reversed_kes, payments, computed_at)"
+        " VALUES (%(tenant)s, current_date, 'UTC', 0, 0, 0, now())",
+        "INSERT INTO dashboard (tenant_id, computed_at) VALUES (%(tenant)s, now())",
         "INSERT INTO event_ticket (ticket_hash, tenant_id, admin_id, expires_at)"
         " SELECT 'x', %(tenant)s, id, now() FROM admin WHERE tenant_id = %(tenant)s LIMIT 1",
         "INSERT INTO idempotency_key (tenant_id, admin_id, key, request_digest, created_at)"
