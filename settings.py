@@ -217,6 +217,15 @@ class Settings:
         "Addresses that M-Pesa's callbacks come from. What comes from elsewhere is believed only when M-Pesa confirms "
         "it. None: the secret in the callback's address is enough.",
     )
+    webhook_networks: Networks = _setting(
+        "",
+        _networks,
+        "Networks that outgoing webhooks may reach beside the public internet, such as 10.20.0.0/16. None: no other.",
+    )
+    metrics_sources: Networks = _setting(
+        "127.0.0.1,::1", _networks, "Addresses that may read /metrics without the token: Prometheus's."
+    )
+    metrics_token: Secret = _setting("", Secret, "Token with which /metrics is read from elsewhere.")
     trusted_proxies: Networks = _setting(
         "127.0.0.1,::1", _networks, "Reverse proxies in front of the API, whose X-Forwarded-For is believed."
     )
@@ -301,6 +310,24 @@ class Settings:
         _networks,
         "Networks outside the public internet that the base_url of a payment account may lead to, such as 10.1.2.0/24; "
         "there http will do. KIBALI_DARAJA_URL needs none.",
+    keep_events_months: int = _setting(
+        "3", _whole_number(1, 120), "Whole months that events stay readable behind the running one."
+    )
+    keep_passing_events_hours: int = _setting(
+        "24",
+        _whole_number(1, 2400),
+        "Hours that events stay readable which only say how something is: dashboard.stats, router.live, progress.",
+    )
+    keep_auth_log_months: int = _setting("3", _whole_number(1, 120), "The same for the log of logins.")
+    keep_sessions_months: int = _setting("24", _whole_number(1, 240), "The same for sessions that are over.")
+    keep_usage_months: int = _setting(
+        "25", _whole_number(2, 240), "The same for usage per day, which limits per month are counted by."
+    )
+    keep_audit_months: int = _setting("24", _whole_number(1, 240), "The same for the audit log.")
+    keep_jobs_days: int = _setting("7", _whole_number(1, 3650), "Days that jobs stay readable which succeeded.")
+    keep_failed_jobs_days: int = _setting("90", _whole_number(1, 3650), "Days that failed jobs can be tried again.")
+    keep_deliveries_days: int = _setting(
+        "30", _whole_number(1, 3650), "Days that deliveries of outgoing webhooks stay readable."
     )
 
     encryption_keys: Secret = _setting(

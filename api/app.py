@@ -20,6 +20,7 @@ from api import (
     inbox,
     jobs,
     login,
+    metrics,
     payment_accounts,
     payment_pull,
     payments,
@@ -35,10 +36,12 @@ from api import (
     tokens,
     vouchers,
     wallets,
+    webhook_endpoints,
     webhooks,
     why,
 )
 from api.endpoint import at, relate
+from api.http_metrics import CountRequests, HttpMetrics
 from api.middleware import RequestLog
 from api.problem import answer_http_exception
 from api.services import lifespan
@@ -63,6 +66,7 @@ CONVERTOR_TYPES["id"] = IdConvertor()
 ROUTES: list[BaseRoute] = [
     at("/healthz", GET=health.healthz),
     at("/readyz", GET=health.readyz),
+    at("/metrics", GET=metrics.read),
     at("/openapi.json", GET=docs.openapi),
     at("/docs", GET=docs.page),
     at("/docs/rapidoc.js", GET=docs.viewer),
@@ -169,6 +173,17 @@ ROUTES: list[BaseRoute] = [
     at("/api/v1/vouchers/{id:id}/sheet.pdf", GET=vouchers.sheet),
     at("/api/v1/vouchers/{id:id}/revoke", POST=vouchers.revoke),
     at("/api/v1/vouchers/redeem", POST=vouchers.redeem),
+    at("/api/v1/webhooks", GET=webhook_endpoints.index, POST=webhook_endpoints.create),
+    at(
+        "/api/v1/webhooks/{id:id}",
+        GET=webhook_endpoints.read,
+        PATCH=webhook_endpoints.change,
+        DELETE=webhook_endpoints.remove,
+    ),
+    at("/api/v1/webhooks/{id:id}/rotate-secret", POST=webhook_endpoints.rotate_secret),
+    at("/api/v1/webhooks/{id:id}/test", POST=webhook_endpoints.test),
+    at("/api/v1/webhooks/{id:id}/deliveries", GET=webhook_endpoints.deliveries),
+    at("/api/v1/webhooks/{id:id}/deliveries/retry", POST=webhook_endpoints.retry),
     at("/webhooks/daraja/stk/{token}", POST=webhooks.stk),
     at("/webhooks/daraja/c2b/{token}/confirmation", POST=webhooks.confirmation),
     at("/webhooks/daraja/c2b/{token}/validation", POST=c2b_validation.validation),
@@ -178,14 +193,16 @@ relate(ROUTES)
 
 def create_app(settings: Settings) -> Starlette:
     """The ASGI application. Connects to nothing before its first request. Raises EncryptionError without keys."""
+    http_metrics = HttpMetrics()
     app = Starlette(
         routes=ROUTES,
         middleware=[
             Middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.trusted_proxies]),
+            Middleware(CountRequests, http_metrics),
             Middleware(RequestLog),
         ],
         exception_handlers={HTTPException: answer_http_exception},
-        lifespan=lifespan(settings, Keyring.parse(settings.encryption_keys.reveal())),
+        lifespan=lifespan(settings, Keyring.parse(settings.encryption_keys.reveal()), http_metrics),
     )
     app.router.redirect_slashes = False
     return app

@@ -52,6 +52,11 @@ class Hub:
         await self._missed.close()
 
     @property
+    def is_well(self) -> bool:
+        """Whether events are heard of, if anybody ever watched."""
+        return self.is_listening or not self._tasks
+
+    @property
     def clients(self) -> int:
         return sum(feed.clients for feed in self._feeds.values())
 

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from api.event_hub import Hub
+from api.http_metrics import HttpMetrics
 from api.password_checks import PasswordChecks
 from api.unknown_tokens import UnknownTokens
 from db import prepare
@@ -49,6 +50,8 @@ class Services:
     unknown_tokens: UnknownTokens
     hub: Hub
     password_checks: PasswordChecks
+    http_metrics: HttpMetrics
+    settings: Settings
     clock: Callable[[], datetime]
 
 
@@ -58,7 +61,7 @@ class State(TypedDict):
     services: Services
 
 
-def build(settings: Settings, keyring: Keyring) -> Services:
+def build(settings: Settings, keyring: Keyring, http_metrics: HttpMetrics) -> Services:
     """Connects to nothing yet."""
     engine = make_engine(settings, "api", pool_size=POOL_SIZE, statement_timeout_s=STATEMENT_TIMEOUT_S)
     sessions = session_factory(engine)
@@ -83,16 +86,20 @@ def build(settings: Settings, keyring: Keyring) -> Services:
         unknown_tokens=UnknownTokens(),
         hub=Hub(settings.database_dsn("api")),
         password_checks=PasswordChecks(),
+        http_metrics=http_metrics,
+        settings=settings,
         clock=lambda: datetime.now(UTC),
     )
 
 
-def lifespan(settings: Settings, keyring: Keyring) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
+def lifespan(
+    settings: Settings, keyring: Keyring, http_metrics: HttpMetrics
+) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
     """Builds the services as the application starts and lets go of their connections as it ends."""
 
     @asynccontextmanager
     async def alive(_app: Starlette) -> AsyncIterator[State]:
-        services = build(settings, keyring)
+        services = build(settings, keyring, http_metrics)
         try:
             yield {"services": services}
         finally:

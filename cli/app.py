@@ -34,6 +34,7 @@ COMMANDS = {
     "voucher": ("cli.vouchers", "vouchers"),
     "dashboard": ("cli.dashboards", "dashboard"),
     "event": ("cli.events", "event"),
+    "webhook": ("cli.webhooks", "webhook"),
     "queue": ("cli.queues", "queue"),
     "job": ("cli.jobs", "job"),
     "audit": ("cli.audit", "audit"),

@@ -117,6 +117,22 @@ def _become(module: str, context: click.Context) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606
 
 
+@bench.command()
+@click.option("--clients", type=int, help="How many watch: 1000 unless given.")
+@click.option("--rate", type=int, help="Events a second: 100 unless given.")
+@click.option("--seconds", type=float, help="How long: 20 unless given.")
+@click.option("--quick", is_flag=True, help="Some seconds: whether everything works, not how fast it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_context
+def events(context: click.Context, /, **_values: object) -> None:
+    """Measure the time from the commit of an event until every client that watches has it."""
+    if not (CHECKOUT / "bench").exists():
+        raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
+    os.chdir(CHECKOUT)
+    command = [sys.executable, "-m", "bench.events", *_arguments(context)]
+    os.execv(command[0], command)  # noqa: S606
+
+
 def _arguments(context: click.Context) -> Iterator[str]:
     """The options of this call, as they were given."""
     for parameter in context.command.params:

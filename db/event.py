@@ -25,6 +25,12 @@ class Event(Base):
             postgresql_where="subscription_id IS NOT NULL",
         ),
         Index("event_router_id_created_at_idx", "router_id", "created_at", postgresql_where="router_id IS NOT NULL"),
+        # Of those that say how something is at the moment, which are pruned sooner.
+        Index(
+            "event_passing_idx",
+            "created_at",
+            postgresql_where="type IN ('dashboard.stats', 'router.live', 'job.progress', 'router.progress')",
+        ),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
 

@@ -15,6 +15,7 @@ from db import (
     job,
     ledger,
     login,
+    metrics,
     payment,
     payment_account,
     payment_intent,
@@ -35,6 +36,7 @@ from db import (
     subscription,
     tenant,
     voucher,
+    webhook_endpoint,
     webhook_inbox,
 )
 from db.base import Base
@@ -55,6 +57,7 @@ __all__ = [
     "job",
     "ledger",
     "login",
+    "metrics",
     "payment",
     "payment_account",
     "payment_intent",
@@ -75,5 +78,6 @@ __all__ = [
     "subscription",
     "tenant",
     "voucher",
+    "webhook_endpoint",
     "webhook_inbox",
 ]

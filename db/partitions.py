@@ -1,5 +1,6 @@
 """Monthly partitions: made ahead of time, dropped when their retention is over."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -38,12 +39,12 @@ def create_coming(connection: Connection, now: datetime) -> list[str]:
     return made
 
 
-def drop_outlived(connection: Connection, now: datetime) -> list[str]:
-    """Drops the partitions that are older than their retention; returns their names."""
+def drop_outlived(connection: Connection, now: datetime, keep_months: Mapping[str, int] | None = None) -> list[str]:
+    """Drops the partitions that are older than their retention, or `keep_months` by table; returns their names."""
     dropped: list[str] = []
     for partitioned in PARTITIONED:
         statement = text("SELECT drop_month_partitions(:table, :before)")
-        before = _month(now, -partitioned.keep_months)
+        before = _month(now, -(keep_months or {}).get(partitioned.table, partitioned.keep_months))
         dropped += connection.scalars(statement, {"table": partitioned.table, "before": before})
     return dropped
 

@@ -45,6 +45,7 @@ _TAKEN = {
     ),
     "subscription_tenant_id_framed_ip_address_key": ("framed_ip_address", "Another subscription has this address."),
     "subscription_tenant_id_username_key": ("username", "Another subscription has this username."),
+    "webhook_endpoint_tenant_id_name_key": ("name", "Another webhook has this name."),
     "tenant_slug_key": ("slug", "Another tenant has this short name."),
 }
 
@@ -145,6 +146,9 @@ _INVALID = {
     "subscription_username_check": ("username", "It must have 1 to 64 characters, none of them a control character."),
     "tenant_language_check": ("language", "It must be en or sw."),
     "tenant_slug_check": ("slug", "It must have 1 to 63 letters a–z, digits and dashes, and not begin with a dash."),
+    "webhook_endpoint_name_check": ("name", "It must have 1 to 100 characters."),
+    "webhook_endpoint_types_check": ("types", "It must name 1 to 50 types."),
+    "webhook_endpoint_url_check": ("url", "It must be a URL that begins with https://."),
     "voucher_batch_code_length_check": ("code_length", "It must be from 8 to 20."),
     "voucher_batch_count_check": ("count", "It must be from 1 to 5000."),
     "voucher_batch_expires_at_check": ("expires_at", "It must be in the future."),

@@ -4,7 +4,7 @@ Bounded: while PostgreSQL is away the oldest entries give way, and how many were
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +56,8 @@ class AuthLog:
         self._log = log
         self._waiting: deque[Entry] = deque(maxlen=MAX_WAITING)
         self._lost = 0
+        self.answers: Counter[str] = Counter()
+        """How many of each result and reason were logged, as `reject:expired`. Counted here, beside the logins."""
         self._closing = Event()
         self._thread = Thread(target=self._run, name="auth-log", daemon=True)
 
@@ -87,6 +89,7 @@ class AuthLog:
                 return
             except psycopg.Error as error:
                 self._log(f"{len(batch)} entries of the login log were refused by PostgreSQL: {type(error).__name__}")
+            self.answers.update(f"{entry.result}:{entry.reason}" for entry in batch)
         if self._lost:
             self._log(f"{self._lost} entries of the login log were lost while PostgreSQL was away")
             self._lost = 0

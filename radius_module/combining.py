@@ -7,7 +7,10 @@ quiet a call costs no hand-over between threads, and under load one round trip s
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import perf_counter
 from typing import Generic, TypeVar
+
+from radius_module.tally import Tally
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -50,6 +53,7 @@ class Combiner(Generic[Q, R]):
         self._work = work
         self._max_batch = max_batch
         self._free_leaders = leaders
+        self.tally = Tally()
         self._queue: deque[_Waiting[Q, R]] = deque()
         self._lock = Lock()
 
@@ -91,6 +95,7 @@ class Combiner(Generic[Q, R]):
         with self._lock:
             followers = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch - 1))]
         calls = [own, *(waiting.call for waiting in followers)]
+        began_s = perf_counter()
         try:
             answers = self._work([call.item for call in calls])
             for call, answer in zip(calls, answers, strict=True):
@@ -100,6 +105,7 @@ class Combiner(Generic[Q, R]):
                 call.error = error
         for call in calls:
             call.done = True
+        self.tally.note(len(calls), perf_counter() - began_s)
         # The next leader first: the database need not wait for our followers to run.
         self._hand_on()
         for waiting in followers:

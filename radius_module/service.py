@@ -105,12 +105,18 @@ class Service:
             link.close()
 
     def state(self) -> dict[str, Any]:
-        """For `./kibali status`."""
+        """For `./kibali status` and /metrics."""
         return {
             "postgres_is_here": all(link.is_up for link in self._links),
             "records_on_disk": self.spool.waiting,
             "spool_problem": self.spool.problem,
             "unknown_senders": self.routers.unknown_senders,
+            "answers": dict(self.auth_log.answers),
+            "batches": {
+                "logins": self._logins.tally.state(),
+                "accounting": self._accounting.tally.state(),
+                "interims": self._interims.tally.state(),
+            },
         }
 
     # Logins

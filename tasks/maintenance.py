@@ -1,12 +1,12 @@
 """Housekeeping of the database: partitions, closed sessions, old jobs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db import admin_session, job_list, login, partitions, session_archive, session_ghosts
+from db import admin_session, job_list, login, metrics, partitions, session_archive, session_ghosts
 from tasks.queues import MAINTENANCE
 from tasks.registry import task
 from tasks.running_job import RunningJob
@@ -16,8 +16,6 @@ BATCH = 5_000
 ARCHIVE_BATCH = 500
 # Making or dropping a partition locks its table; logins and accounting must not queue up behind that.
 _LOCK_TIMEOUT_S = 2
-SUCCEEDED_JOBS_DAYS = 7
-FAILED_JOBS_DAYS = 90
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +28,15 @@ def maintain_partitions(session: Session, job: RunningJob) -> None:
     made = partitions.create_coming(session.connection(), now)
     job.commit_step(session)
     _limit_lock_waits(session)
-    dropped = partitions.drop_outlived(session.connection(), now)
+    settings = job.settings
+    keep_months = {
+        "session_history": settings.keep_sessions_months,
+        "usage_day": settings.keep_usage_months,
+        "auth_log": settings.keep_auth_log_months,
+        "event": settings.keep_events_months,
+        "audit": settings.keep_audit_months,
+    }
+    dropped = partitions.drop_outlived(session.connection(), now, keep_months)
     job.commit_step(session)
     if made or dropped:
         log.info("partitions", made=made, dropped=dropped)
@@ -59,7 +65,11 @@ def archive_sessions(session: Session, job: RunningJob) -> None:
 @task(queue=MAINTENANCE)
 def prune_jobs(session: Session, job: RunningJob) -> None:
     """Deletes the rows of jobs that ended long ago."""
-    for states, days in ((("succeeded", "cancelled"), SUCCEEDED_JOBS_DAYS), (("failed",), FAILED_JOBS_DAYS)):
+    kept = (
+        (("succeeded", "cancelled"), job.settings.keep_jobs_days),
+        (("failed",), job.settings.keep_failed_jobs_days),
+    )
+    for states, days in kept:
         deleted = BATCH
         while deleted == BATCH:
             deleted = job_list.prune(session, states=states, older_than_days=days, limit=BATCH)
@@ -75,6 +85,16 @@ def prune_logins(session: Session, job: RunningJob) -> None:
         while deleted == BATCH:
             deleted = prune(session, now, limit=BATCH)
             job.commit_step(session)
+
+
+@task(queue=MAINTENANCE)
+def prune_passing_events(session: Session, job: RunningJob) -> None:
+    """Deletes events that only said how something was, a day or so later."""
+    older_than = timedelta(hours=job.settings.keep_passing_events_hours)
+    deleted = BATCH
+    while deleted == BATCH:
+        deleted = metrics.prune_passing(session, datetime.now(UTC), older_than, BATCH)
+        job.commit_step(session)
 
 
 def _limit_lock_waits(session: Session) -> None:

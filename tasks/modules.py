@@ -14,6 +14,7 @@ TASK_MODULES = (
     "tasks.pull_payments",
     "tasks.renewals",
     "tasks.sms",
+    "tasks.webhook_deliveries",
 )
 
 

@@ -7,10 +7,18 @@ from typing import Any
 from tasks.deployments import settle_deployments
 from tasks.dashboards import EVERY_S, prune_figures, refresh_dashboards
 from tasks.idempotency import prune_idempotency_keys
-from tasks.maintenance import archive_sessions, close_ghosts, maintain_partitions, prune_jobs, prune_logins
+from tasks.maintenance import (
+    archive_sessions,
+    close_ghosts,
+    maintain_partitions,
+    prune_jobs,
+    prune_logins,
+    prune_passing_events,
+)
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 from tasks.pull_payments import pull_all
 from tasks.sms import prune_sms
+from tasks.webhook_deliveries import prune_deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ PERIODIC = (
     Periodic("close-ghosts", close_ghosts, every_s=60),
     Periodic("archive-sessions", archive_sessions, every_s=300),
     Periodic("prune-jobs", prune_jobs, every_s=3600),
+    Periodic("prune-passing-events", prune_passing_events, every_s=3600),
+    Periodic("prune-deliveries", prune_deliveries, every_s=3600),
     Periodic("refresh-dashboards", refresh_dashboards, every_s=EVERY_S),
     Periodic("prune-figures", prune_figures, every_s=86_400),
     Periodic("renew-expired", renew_expired, every_s=60),

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 import logs
-from db import job_sweep
+from db import job_sweep, metrics
 from db.engine import make_engine
 from settings import Settings, SettingsError
 from tasks.heartbeat import Heartbeat
@@ -27,6 +27,7 @@ from tasks.outage import POSTGRES_AWAY, Outage
 from tasks.periodic import PERIODIC
 from tasks.redis_pool import make_redis_pool
 from tasks.registry import task_of
+from tasks.webhook_deliveries import relay
 
 EVERY_S = 1.0
 BATCH = 1000
@@ -54,6 +55,7 @@ class Sweep:
                 take_back_lost(connection)
                 create_periodic(connection)
                 self._nudge(connection)
+                relay_events(connection)
         except POSTGRES_AWAY as error:
             self._postgres.seen(error)
             self.step_down()
@@ -122,6 +124,15 @@ def create_periodic(connection: Connection) -> None:
                 max_attempts=task.queue.max_attempts,
                 every_s=periodic.every_s,
             )
+
+
+def relay_events(connection: Connection) -> None:
+    """New events are counted, and sent to whom a tenant wants them sent."""
+    with Session(connection) as session:
+        while metrics.count_events(session):
+            session.commit()
+        session.commit()
+        relay(session)
 
 
 def nudge_new(connection: Connection, nudger: Nudger) -> None:

@@ -17,7 +17,8 @@ class Part(Output):
 
 
 class Readiness(Output):
-    """Whether all parts that are needed answer."""
+    """Whether the API can do its work: `checks`. How the other parts do: `parts`, which may be on other machines."""
 
     ready: bool
     checks: dict[str, Part]
+    parts: dict[str, Part]

@@ -31,6 +31,7 @@ _MAKERS: dict[str, Callable[[], str]] = {
     "database_password_radius": _password,
     "redis_password": _password,
     "radius_status_secret": _password,
+    "metrics_token": _password,
     "encryption_keys": _encryption_keys,
 }
 

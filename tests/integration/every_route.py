@@ -131,6 +131,14 @@ def job(shop: Shop) -> int:
     return int(shop.post(f"/payment-accounts/{account(shop)}/test").json()["job_id"])
 
 
+def webhook_body() -> dict[str, Any]:
+    return {"name": name(), "url": "https://example.net/hook", "types": ["payment.*"]}
+
+
+def outgoing(shop: Shop) -> int:
+    return int(shop.made("/webhooks", **webhook_body())["webhook"]["id"])
+
+
 def failed_job(shop: Shop) -> int:
     made = job(shop)
     shop.execute("UPDATE job SET state = 'failed', finished_at = now(), error = 'no' WHERE id = %s", made)
@@ -321,6 +329,15 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "GET /jobs": lambda shop: Sample("/jobs"),
     "POST /jobs/{id}/retry": lambda shop: Sample(f"/jobs/{failed_job(shop)}/retry"),
     "POST /jobs/{id}/cancel": lambda shop: Sample(f"/jobs/{job(shop)}/cancel"),
+    "GET /webhooks": lambda shop: Sample("/webhooks"),
+    "POST /webhooks": lambda shop: Sample("/webhooks", webhook_body()),
+    "GET /webhooks/{id}": lambda shop: Sample(f"/webhooks/{outgoing(shop)}"),
+    "PATCH /webhooks/{id}": lambda shop: Sample(f"/webhooks/{outgoing(shop)}", {"name": name()}),
+    "DELETE /webhooks/{id}": lambda shop: Sample(f"/webhooks/{outgoing(shop)}"),
+    "POST /webhooks/{id}/rotate-secret": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/rotate-secret"),
+    "POST /webhooks/{id}/test": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/test"),
+    "GET /webhooks/{id}/deliveries": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/deliveries"),
+    "POST /webhooks/{id}/deliveries/retry": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/deliveries/retry", {}),
     "GET /dashboard": lambda shop: Sample("/dashboard"),
     "GET /jobs/{id}": lambda shop: Sample(f"/jobs/{job(shop)}"),
     "GET /events": lambda shop: Sample("/events"),

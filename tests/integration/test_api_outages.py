@@ -57,10 +57,12 @@ def test_connections_that_died_while_idle_are_replaced_unseen(api: Client) -> No
 
 
 def test_ready_names_what_is_away_and_alive_does_not_care(api: Client) -> None:
-    assert api.http.get("/readyz").json() == {
-        "ready": True,
-        "checks": {"database": {"ok": True}, "redis": {"ok": True}},
-    }
+    ready = api.http.get("/readyz").json()
+    assert ready["ready"] is True
+    assert ready["checks"] == {"database": {"ok": True}, "redis": {"ok": True}}
+    assert ready["parts"]["sweep"] == {"ok": False, "why": "No heartbeat on any machine."}
+    assert ready["parts"]["worker-payments"]["ok"] is False
+    assert ready["parts"]["events"] == {"ok": True}
     with postgres_away(api.settings):
         response = api.http.get("/readyz")
         assert response.status_code == 503

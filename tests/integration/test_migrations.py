@@ -191,6 +191,15 @@ IDEMPOTENCY_KEY = {
     "created_at": "2026-01-01T00:00Z",
 }
 TUNNEL = {"tenant_id": 1, "router_id": 2, "kind": "sstp", "address": "10.254.0.2", "secret_sealed": b"x"}
+ENDPOINT = {
+    "tenant_id": 1,
+    "name": "Books",
+    "url": "https://example.net/",
+    "types": ["payment.*"],
+    "secret_sealed": b"x",
+    "after_event_id": 0,
+}
+DELIVERY = {"tenant_id": 1, "endpoint_id": 1, "event_id": 2, "type": "payment.failed", "body": "{}"}
 BURST = {
     "burst_upload_kbps": 4000,
     "burst_download_kbps": 16000,
@@ -243,6 +252,8 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "router_import_row": {"tenant_id": 1, "import_id": 1, "kind": "ppp", "name": "ann", "outcome": "new"},
     "subscription": SUBSCRIPTION,
     "usage": USAGE,
+    "webhook_endpoint": ENDPOINT,
+    "webhook_delivery": DELIVERY,
     "session": SESSION,
     "usage_day": DAY,
     "job": JOB,
@@ -469,6 +480,15 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("renewal_once_per_expiry_key", "renewal", {"old_expires_at": "2025-12-31T00:00Z"}),
     ("session_held_known_from_check", "session_held", {"known_from": "hearsay"}),
     ("session_held_listed_check", "session_held", {"listed": "unpaid"}),
+    ("webhook_endpoint_name_check", "webhook_endpoint", {"name": ""}),
+    ("webhook_endpoint_tenant_id_name_key", "webhook_endpoint", {"name": "first"}),
+    ("webhook_endpoint_url_check", "webhook_endpoint", {"url": "ftp://example.net/"}),
+    ("webhook_endpoint_types_check", "webhook_endpoint", {"types": []}),
+    ("webhook_endpoint_types_check", "webhook_endpoint", {"types": ["a.b"] * 51}),
+    ("webhook_delivery_state_check", "webhook_delivery", {"state": "lost"}),
+    ("webhook_delivery_endpoint_id_event_id_key", "webhook_delivery", {"event_id": 1}),
+    ("webhook_delivery_tenant_id_endpoint_id_fkey", "webhook_delivery", {"tenant_id": 2}),
+    ("event_count_one_row_check", "event_count", {"id": 2, "after_event_id": 0}),
     ("session_intent_action_check", "session_intent", {"action": "wait"}),
     ("session_intent_way_check", "session_intent", {"way": "telnet"}),
     ("session_intent_state_check", "session_intent", {"state": "lost"}),
@@ -539,6 +559,8 @@ def furnished(postgres_server: Settings, template_database: str) -> Iterator[psy
         insert(connection, "payment", {**PAYMENT, "receipt": None, "intent_id": 1})
         insert(connection, "ledger_posting", POSTING)
         insert(connection, "renewal", {**RENEWAL, "old_expires_at": "2025-12-31T00:00Z"})
+        insert(connection, "webhook_endpoint", {**ENDPOINT, "name": "first"})
+        insert(connection, "webhook_delivery", {**DELIVERY, "event_id": 1})
         insert(connection, "voucher_batch", VOUCHER_BATCH)
         insert(connection, "voucher", {**VOUCHER, "code_hash": b"first"})
         for cause in ("suspended", "kick"):

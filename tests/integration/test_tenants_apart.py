@@ -34,6 +34,8 @@ TABLES = (
     "job",
     "event",
     "event_ticket",
+    "webhook_endpoint",
+    "webhook_delivery",
     "login_count",
     "revenue_day",
     "dashboard",
@@ -178,6 +180,10 @@ def furnish_with_money(
         "INSERT INTO sms_gateway (tenant_id, provider) VALUES (%(tenant)s, 'outbox')",
         "INSERT INTO sms_message (tenant_id, kind, msisdn, body_sealed, state)"
         " VALUES (%(tenant)s, 'test', '254700000001', 'x', 'kept')",
+        "INSERT INTO webhook_endpoint (tenant_id, name, url, types, secret_sealed, after_event_id)"
+        " VALUES (%(tenant)s, 'x', 'https://example.net/', '{job.*}', 'x', 0)",
+        "INSERT INTO webhook_delivery (tenant_id, endpoint_id, type, body)"
+        " SELECT %(tenant)s, id, 'x', '{}' FROM webhook_endpoint",
         "INSERT INTO login_count (tenant_id, began_at) VALUES (%(tenant)s, now())",
         "INSERT INTO revenue_day (tenant_id, day, timezone, received_kes, reversed_kes, payments, computed_at)"
         " VALUES (%(tenant)s, current_date, 'UTC', 0, 0, 0, now())",
