@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -17,7 +18,7 @@ from db.refusal import Conflict, NotFound
 from settings import Settings
 from tasks import lease
 from tasks.enqueue import enqueue
-from tasks.maintenance import archive_sessions, maintain_partitions, prune_jobs
+from tasks.maintenance import archive_sessions, maintain_partitions, prune_jobs, prune_passing_events
 from tasks.nudge import Nudger, nudge_after_commit
 from tasks.periodic import PERIODIC
 from tasks.redis_pool import make_redis_pool
@@ -374,6 +375,44 @@ def test_a_session_that_came_back_and_ended_again_replaces_its_history(bench: Be
         archive_sessions(session, job)
     assert bench.scalars("SELECT input_octets FROM session_history") == [2]
     assert bench.scalars("SELECT count(*) FROM session") == [0]
+
+
+def test_events_that_only_say_how_something_is_are_pruned_and_others_stay(bench: Bench, settings: Settings) -> None:
+    for event_type in ("dashboard.stats", "router.live", "payment.processed"):
+        for age in ("25 hours", "23 hours"):
+            bench.execute(
+                "INSERT INTO event (type, data, created_at) VALUES (:type, '{}', now() - CAST(:age AS interval))",
+                type=event_type,
+                age=age,
+            )
+    job = running(bench, settings, bench.enqueue(prune_passing_events))
+    with bench.sessions() as session:
+        prune_passing_events(session, job)
+        session.commit()
+    kept = bench.scalars("SELECT type FROM event ORDER BY type")
+    assert kept == ["dashboard.stats", "payment.processed", "payment.processed", "router.live"]
+
+
+def test_a_setting_says_how_many_months_are_kept(bench: Bench, settings: Settings) -> None:
+    def months(table: str) -> list[str]:
+        return bench.scalars(
+            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = CAST(:table AS regclass) AND c.relname ~ '[0-9]$' ORDER BY 1",
+            table=table,
+        )
+
+    now = datetime.now(UTC)
+    old = (now.replace(day=1) - timedelta(days=70)).replace(day=1).date()
+    for table in ("event", "auth_log"):
+        bench.execute("SELECT create_month_partition(:table, :month)", table=table, month=old)
+        assert f"{table}_{old:%Y_%m}" in months(table)
+    short = replace(settings, keep_events_months=1)
+    job = running(bench, short, bench.enqueue(maintain_partitions))
+    with bench.sessions() as session:
+        maintain_partitions(session, job)
+        session.commit()
+    assert f"event_{old:%Y_%m}" not in months("event")
+    assert f"auth_log_{old:%Y_%m}" in months("auth_log")
 
 
 def test_old_jobs_are_pruned(bench: Bench, settings: Settings) -> None:

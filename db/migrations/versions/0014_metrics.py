@@ -6,8 +6,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0013"
-down_revision: str | None = "0012"
+revision: str = "0014"
+down_revision: str | None = "0013"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -35,7 +35,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("type IN ('dashboard.stats', 'router.live', 'job.progress', 'router.progress')"),
     )
-    op.execute((SQL / "0013_metrics.sql").read_text())
+    op.execute((SQL / "0014_metrics.sql").read_text())
 
 
 def downgrade() -> None:
