@@ -310,6 +310,7 @@ class Settings:
         _networks,
         "Networks outside the public internet that the base_url of a payment account may lead to, such as 10.1.2.0/24; "
         "there http will do. KIBALI_DARAJA_URL needs none.",
+    )
     keep_events_months: int = _setting(
         "3", _whole_number(1, 120), "Whole months that events stay readable behind the running one."
     )

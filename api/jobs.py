@@ -1,13 +1,13 @@
 """/api/v1/jobs: what became of what was asked for."""
 
 from api.endpoint import Call, Reply, endpoint
-from api.rights import EVERYBODY
+from api.rights import ANYBODY
 from api.schemas.job import JobAccepted, JobOut
 from db import job_list
 from db.job import Job
 
 
-@endpoint(EVERYBODY, {200: JobOut})
+@endpoint(ANYBODY, {200: JobOut})
 def read(call: Call) -> Reply:
     """Shows a job: how far it is, or how it ended."""
     return Reply(JobOut.of(job_list.by_id(call.session, call.id)))

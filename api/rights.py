@@ -41,6 +41,8 @@ ONESELF = Right(*_ALL, in_no_tenant=True, of_oneself=True)
 AT_FIRST = Right(*_ALL, in_no_tenant=True, of_oneself=True, at_first=True)
 HEADS = Right("owner", in_no_tenant=True)
 """Who says who the admins are: an owner in the tenant, the platform's admins among themselves."""
+ANYBODY = Right(*_ALL, in_no_tenant=True)
+"""Who may look at a job."""
 WATCHERS = Right("owner", "manager", "support", "read-only", in_no_tenant=True)
 """Who may look at the queues: each at its own jobs, the platform's admins at those of all."""
 MENDERS = Right("owner", "manager", in_no_tenant=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.deployments import settle_deployments
 from tasks.dashboards import EVERY_S, prune_figures, refresh_dashboards
+from tasks.deployments import settle_deployments
 from tasks.idempotency import prune_idempotency_keys
 from tasks.maintenance import (
     archive_sessions,

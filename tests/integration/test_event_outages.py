@@ -15,8 +15,7 @@ from db.prepare import prepare
 from settings import Settings
 from tests.integration.api_server import Operator, make_operator
 from tests.integration.event_client import Watcher, numbers, write_events
-from tests.integration.test_job_outages import Servers
-from tests.servers import UNPRIVILEGED, base_environ, process_environ, running_part
+from tests.servers import UNPRIVILEGED, Servers, base_environ, process_environ, running_part
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision: str = "0013"
-down_revision: str | None = "0012"
+revision: str = "0015"
+down_revision: str | None = "0014"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -82,7 +82,7 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index("webhook_delivery_created_at_idx", "webhook_delivery", ["created_at"], unique=False)
-    op.execute((SQL / "0013_webhooks.sql").read_text())
+    op.execute((SQL / "0015_webhooks.sql").read_text())
 
 
 def downgrade() -> None:

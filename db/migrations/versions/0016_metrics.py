@@ -6,8 +6,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0014"
-down_revision: str | None = "0013"
+revision: str = "0016"
+down_revision: str | None = "0015"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -35,7 +35,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("type IN ('dashboard.stats', 'router.live', 'job.progress', 'router.progress')"),
     )
-    op.execute((SQL / "0014_metrics.sql").read_text())
+    op.execute((SQL / "0016_metrics.sql").read_text())
 
 
 def downgrade() -> None:

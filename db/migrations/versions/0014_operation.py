@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision: str = "0012"
-down_revision: str | None = "0011"
+revision: str = "0014"
+down_revision: str | None = "0013"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -55,7 +55,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("reversed_at IS NOT NULL"),
     )
-    op.execute((SQL / "0012_operation.sql").read_text())
+    op.execute((SQL / "0014_operation.sql").read_text())
 
 
 def downgrade() -> None:
