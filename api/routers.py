@@ -1,5 +1,7 @@
 """/api/v1/routers"""
 
+from datetime import timedelta
+
 from api.answers import Text
 from api.auth import READERS, WRITERS
 from api.cursor import listing, page_request
@@ -7,18 +9,25 @@ from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_quer
 from api.schemas.base import Listed, given, values_of
 from api.schemas.router import (
     BootstrapQuery,
+    CertificateAccept,
+    HistoryQuery,
     RouterChange,
     RouterCreate,
     RouterCreated,
+    RouterHistoryOut,
+    RouterLiveOut,
     RouterOut,
+    RouterPeriodOut,
     RouterQuery,
+    RouterStatusOut,
     RouterTerms,
     TunnelCreate,
     TunnelOut,
     TunnelQuery,
 )
-from db import router, router_bootstrap, router_tunnel
+from db import router, router_bootstrap, router_history, router_life, router_tunnel
 from db.refusal import NotFound
+from db.router_state import RouterState
 from isp import credentials
 from isp.router_script import Major
 
@@ -43,6 +52,7 @@ def create(call: Call, body: RouterCreate) -> Reply:
         radius_secret=secret,
         site=call.site,
         keyring=call.keyring,
+        now=call.now,
     )
     made_up = {"radius_secret": secret} if body.radius_secret is None else {}
     return Reply(
@@ -104,3 +114,43 @@ def give_tunnel(call: Call, body: TunnelCreate) -> Reply:
 def take_tunnel(call: Call, query: TunnelQuery) -> Reply:
     """Takes the tunnel away: the router is reached at `nas_address`."""
     return Reply(RouterOut.of(router_bootstrap.take_tunnel(call.session, call.id, query.nas_address)))
+
+
+@endpoint(READERS, {200: RouterStatusOut})
+def status(call: Call) -> Reply:
+    """Shows how a router is, and why."""
+    return Reply(_status(call))
+
+
+@endpoint(READERS, {200: RouterLiveOut})
+def live(call: Call) -> Reply:
+    """Shows what was read of a router last: load, memory, sessions, traffic."""
+    router.by_id(call.session, call.id)
+    return Reply(RouterLiveOut.of(call.session.get_one(RouterState, call.id)))
+
+
+@with_query(READERS, HistoryQuery, {200: RouterHistoryOut})
+def history(call: Call, query: HistoryQuery) -> Reply:
+    """Shows what a router did over time, for graphs; the oldest first."""
+    router.by_id(call.session, call.id)
+    since = call.now - timedelta(hours=query.hours)
+    rows = router_history.of(call.session, call.id, int(query.period), since, limit=10_000)
+    return Reply(RouterHistoryOut(items=[RouterPeriodOut.of(row) for row in rows]))
+
+
+@endpoint(WRITERS, {202: RouterStatusOut})
+def verify(call: Call) -> Reply:
+    """Has a router probed from now on: each 10 s, up to 60 times, until it answers. `status` tells what comes of it."""
+    router_life.begin_probing(call.session, call.id, call.now)
+    return Reply(_status(call), 202, {"Location": f"/api/v1/routers/{call.id}/status"})
+
+
+@with_body(WRITERS, CertificateAccept, {200: RouterOut})
+def accept_certificate(call: Call, body: CertificateAccept) -> Reply:
+    """Accepts the other certificate that a router offers since it was reset or got a new one."""
+    return Reply(RouterOut.of(router_life.accept_certificate(call.session, call.id, body.sha256, call.now)))
+
+
+def _status(call: Call) -> RouterStatusOut:
+    found = router.by_id(call.session, call.id)
+    return RouterStatusOut.of_both(found, call.session.get_one(RouterState, call.id))

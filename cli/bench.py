@@ -133,6 +133,23 @@ def events(context: click.Context, /, **_values: object) -> None:
     os.execv(command[0], command)  # noqa: S606
 
 
+@bench.command()
+@click.option("--quick", is_flag=True, help="A minute and a half: whether everything works, not how fast it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--no-save", is_flag=True, help="Write nothing to bench/results/.")
+@click.pass_context
+def routers(context: click.Context, /, **_values: object) -> None:
+    """Watch 500 fake routers, of which some hang and some refuse: who is late, and what it costs.
+
+    Takes some three minutes and wants the machine for itself. It writes bench/results/routers-DATE.md and .json.
+    """
+    if not (CHECKOUT / "bench").exists():
+        raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
+    os.chdir(CHECKOUT)
+    command = [sys.executable, "-m", "bench.routers", *_arguments(context)]
+    os.execv(command[0], command)  # noqa: S606
+
+
 def _arguments(context: click.Context) -> Iterator[str]:
     """The options of this call, as they were given."""
     for parameter in context.command.params:

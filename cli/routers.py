@@ -13,6 +13,7 @@ from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
 from cli.router_tunnels import tunnel
+from cli.router_watch import accept_certificate, live, probe, status
 from db import router as routers
 from db import router_bootstrap
 from isp import credentials
@@ -46,6 +47,7 @@ def add(settings: Settings, /, tenant_slug: str | None, as_json: bool, **options
             radius_secret=secret,
             site=router_bootstrap.Site.of(settings),
             keyring=desk.keyring,
+            now=desk.now,
         )
         record = RouterOut.of(created).model_dump(mode="json")
     if body.radius_secret is None:
@@ -130,8 +132,13 @@ def bootstrap(settings: Settings, router_id: int, tenant_slug: str | None, varia
     click.echo(text, nl=False)
 
 
-router.add_command(tunnel)
-
-
-for command in (*router_service.COMMANDS, *router_imports.COMMANDS):
+for command in (
+    tunnel,
+    status,
+    probe,
+    live,
+    accept_certificate,
+    *router_service.COMMANDS,
+    *router_imports.COMMANDS,
+):
     router.add_command(command)

@@ -25,6 +25,7 @@ from db import (
     router,
     router_deployment,
     router_discovery,
+    router_history,
     router_import,
     router_service,
     router_state,
@@ -36,6 +37,7 @@ from db import (
     subscription,
     tenant,
     voucher,
+    watcher,
     webhook_endpoint,
     webhook_inbox,
 )
@@ -67,6 +69,7 @@ __all__ = [
     "router",
     "router_deployment",
     "router_discovery",
+    "router_history",
     "router_import",
     "router_service",
     "router_state",
@@ -78,6 +81,7 @@ __all__ = [
     "subscription",
     "tenant",
     "voucher",
+    "watcher",
     "webhook_endpoint",
     "webhook_inbox",
 ]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
 from db import router as routers
-from db import router_tunnel
+from db import router_life, router_tunnel
 from db.refusal import Conflict, Invalid
 from db.router import Router
 from db.router_tunnel import RouterTunnel
@@ -70,8 +71,12 @@ def create_router(
     radius_secret: str,
     site: Site,
     keyring: Keyring,
+    now: datetime,
 ) -> Router:
-    """One that is reached at `nas_address` of `values`, or through a tunnel of its own. Raises Invalid, Conflict."""
+    """One that is reached at `nas_address` of `values`, or through a tunnel of its own; it is probed from now on.
+
+    Raises Invalid, Conflict.
+    """
     values = dict(values)
     if (values.get("nas_address") is None) == (tunnel is None):
         raise Invalid("Say either its address or the kind of its tunnel.", field="nas_address", code="missing")
@@ -81,6 +86,7 @@ def create_router(
     router = routers.create(session, tenant_id, values, radius_secret=radius_secret, keyring=keyring)
     if tunnel is not None:
         router_tunnel.create(session, tenant_id, router.id, tunnel, values["nas_address"], keyring)
+    router_life.begin_probing(session, router.id, now)
     return router
 
 

@@ -16,6 +16,7 @@ from api.schemas.fields import (
     RouterUsername,
     StoredAddress,
 )
+from db.router_history import RouterHistory
 
 
 class RouterTerms(Input):
@@ -130,3 +131,119 @@ class RouterQuery(ListQuery):
         | None
     ) = None
     removed: bool = False
+
+
+class RouterStatusOut(Output):
+    """How it is: `status_reason` says in words what is wrong and what to do.
+
+    While it is being probed, `probe_tries` were in vain and the next is at `probe_due_at`; of 60.
+    """
+
+    status: str
+    status_reason: str | None
+    status_changed_at: Moment
+    last_seen_at: Moment | None
+    booted_at: Moment | None
+    failures: int
+    probe_due_at: Moment | None
+    probe_tries: int
+
+    @classmethod
+    def of_both(cls, router: object, state: object) -> "RouterStatusOut":
+        mine = ("status", "status_reason", "status_changed_at")
+        return cls.model_construct(
+            **{name: getattr(router if name in mine else state, name) for name in cls.model_fields}
+        )
+
+
+class InterfaceTrafficOut(Output):
+    """Octets since the router started. Of a `slave` they are counted at its bridge, too."""
+
+    name: str
+    type: str
+    running: bool
+    slave: bool
+    rx_bytes: int
+    tx_bytes: int
+
+
+class RouterLiveOut(Output):
+    """What was read last, at `read_at`; null: nothing yet. It is read each 30 s."""
+
+    read_at: Moment | None
+    booted_at: Moment | None
+    cpu_load_percent: int | None
+    free_memory_bytes: int | None
+    total_memory_bytes: int | None
+    free_hdd_bytes: int | None
+    total_hdd_bytes: int | None
+    hotspot_sessions: int | None
+    ppp_sessions: int | None
+    interfaces: list[InterfaceTrafficOut] | None
+
+    @classmethod
+    def of(cls, row: object) -> "RouterLiveOut":
+        values = {name: getattr(row, name) for name in cls.model_fields}
+        if values["interfaces"] is not None:
+            values["interfaces"] = [InterfaceTrafficOut.model_construct(**each) for each in values["interfaces"]]
+        return cls.model_construct(**values)
+
+
+class HistoryQuery(Query):
+    """`period`: of 300 s, kept for 30 days, or of 3600 s, kept for 400; the last `hours` of them."""
+
+    period: Literal["300", "3600"] = "300"
+    hours: int = Field(24, ge=1, le=9600)
+
+
+class RouterPeriodOut(Output):
+    """One period. Averages and traffic are null where nothing was read; `failures`: how often it did not answer."""
+
+    began_at: Moment
+    period_s: int
+    readings: int
+    failures: int
+    cpu_load_percent: float | None
+    cpu_load_max_percent: int | None
+    free_memory_min_bytes: int | None
+    hotspot_sessions: float | None
+    hotspot_sessions_max: int | None
+    ppp_sessions: float | None
+    ppp_sessions_max: int | None
+    rx_bytes: int | None
+    tx_bytes: int | None
+
+    @classmethod
+    def of(cls, row: RouterHistory) -> "RouterPeriodOut":  # type: ignore[override]
+        read = row.readings > 0
+
+        def average(total: int) -> float | None:
+            return round(total / row.readings, 2) if read else None
+
+        return cls.model_construct(
+            began_at=row.began_at,
+            period_s=row.period_s,
+            readings=row.readings,
+            failures=row.failures,
+            cpu_load_percent=average(row.cpu_load_sum),
+            cpu_load_max_percent=row.cpu_load_max if read else None,
+            free_memory_min_bytes=row.free_memory_min_bytes,
+            hotspot_sessions=average(row.hotspot_sessions_sum),
+            hotspot_sessions_max=row.hotspot_sessions_max if read else None,
+            ppp_sessions=average(row.ppp_sessions_sum),
+            ppp_sessions_max=row.ppp_sessions_max if read else None,
+            rx_bytes=row.rx_bytes if read else None,
+            tx_bytes=row.tx_bytes if read else None,
+        )
+
+
+class RouterHistoryOut(Output):
+    """Periods, the oldest first."""
+
+    items: list[RouterPeriodOut]
+
+
+class CertificateAccept(Input):
+    """The one in `api_certificate_offered_sha256`, as the router itself shows it."""
+
+    sha256: CertificateSha256

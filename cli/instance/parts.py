@@ -37,6 +37,7 @@ PARTS: tuple[Part, ...] = (
     ),
     Part("sweep", "work", PythonModule("tasks.sweep"), readiness.heartbeat, "TERM", 15),
     Part("follower", "work", PythonModule("tasks.follower"), readiness.heartbeat, "TERM", 15),
+    Part("watcher", "work", PythonModule("tasks.watcher"), readiness.heartbeat, "TERM", 15),
     Part("freeradius", "front", freeradius, readiness.freeradius, "TERM", 10),
     Part("api", "front", PythonModule("api"), readiness.api, "TERM", 15),
 )

@@ -248,6 +248,12 @@ def tunnelled(shop: Shop) -> int:
     return int(shop.made("/routers", name=name(), tunnel="sstp")["id"])
 
 
+def with_another_certificate(shop: Shop) -> int:
+    router = int(shop.router()["id"])
+    shop.execute("UPDATE router SET api_certificate_offered_sha256 = repeat('ab', 32) WHERE id = %s", router)
+    return router
+
+
 def suspended(shop: Shop) -> int:
     made = subscription(shop)
     assert shop.post(f"/subscriptions/{made}/suspend").status_code == 200
@@ -295,6 +301,13 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "GET /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}"),
     "PATCH /routers/{id}": lambda shop: Sample(f"/routers/{shop.router()['id']}", {"name": name()}),
     "GET /routers/{id}/bootstrap.rsc": lambda shop: Sample(f"/routers/{shop.router()['id']}/bootstrap.rsc"),
+    "GET /routers/{id}/status": lambda shop: Sample(f"/routers/{shop.router()['id']}/status"),
+    "POST /routers/{id}/verify": lambda shop: Sample(f"/routers/{shop.router()['id']}/verify"),
+    "GET /routers/{id}/live": lambda shop: Sample(f"/routers/{shop.router()['id']}/live"),
+    "GET /routers/{id}/history": lambda shop: Sample(f"/routers/{shop.router()['id']}/history"),
+    "POST /routers/{id}/certificate": lambda shop: Sample(
+        f"/routers/{with_another_certificate(shop)}/certificate", {"sha256": "ab" * 32}
+    ),
     "GET /routers/{id}/tunnel": lambda shop: Sample(f"/routers/{tunnelled(shop)}/tunnel"),
     "POST /routers/{id}/tunnel": lambda shop: Sample(f"/routers/{shop.router()['id']}/tunnel", {"kind": "l2tp"}),
     "DELETE /routers/{id}/tunnel": lambda shop: Sample(

@@ -26,6 +26,7 @@ TABLES = (
     "router",
     "router_state",
     "router_tunnel",
+    "router_history",
     "session",
     "session_history",
     "usage",
@@ -115,6 +116,12 @@ def furnish(client: Client) -> Mapping[str, Any]:
             "INSERT INTO job (tenant_id, queue, task, max_attempts) VALUES (%s, 'default', 'x', 1)", (tenant_id,)
         )
         connection.execute("INSERT INTO event (tenant_id, type) VALUES (%s, 'x')", (tenant_id,))
+        connection.execute(
+            "INSERT INTO router_history (tenant_id, router_id, period_s, began_at, readings, failures, cpu_load_sum,"
+            " cpu_load_max, hotspot_sessions_sum, hotspot_sessions_max, ppp_sessions_sum, ppp_sessions_max, rx_bytes,"
+            " tx_bytes) VALUES (%s, %s, 300, now(), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            (tenant_id, router["id"]),
+        )
         connection.execute(
             "INSERT INTO router_tunnel (tenant_id, router_id, kind, address, secret_sealed)"
             " VALUES (%s, %s, 'sstp', '10.254.0.2', 'x')",
@@ -241,6 +248,9 @@ def as_api(settings: Settings, tenant_id: int | None) -> psycopg.Connection[Any]
         ("PATCH", "/routers/{routers}"),
         ("DELETE", "/routers/{routers}"),
         ("GET", "/routers/{routers}/tunnel"),
+        ("GET", "/routers/{routers}/status"),
+        ("GET", "/routers/{routers}/live"),
+        ("GET", "/routers/{routers}/history"),
         ("GET", "/sessions/{sessions}"),
         ("POST", "/sessions/{sessions}/disconnect"),
     ],

@@ -35,6 +35,7 @@ ROLES: dict[str, set[str]] = {
     "api": {"api"},
     "sweep": {"worker"},
     "follower": {"worker"},
+    "watcher": {"worker"},
     **{f"worker-{queue.name}": {"worker"} for queue in QUEUES},
     "cli": {"api", "platform"},
 }
@@ -158,7 +159,16 @@ def test_only_migrate_and_postgresql_itself_hold_its_own_password(service: str, 
 def test_a_service_can_open_sealed_secrets_only_if_it_must(
     service: str, env_file: dict[str, str], tmp_path: Path
 ) -> None:
-    must = ("freeradius", "api", "cli", "worker-payments", "worker-default", "follower")
+    must = (
+        "freeradius",
+        "api",
+        "cli",
+        "worker-payments",
+        "worker-provisioning",
+        "worker-default",
+        "follower",
+        "watcher",
+    )
     assert bool(settings(service, env_file, tmp_path).encryption_keys) == (service in must)
 
 

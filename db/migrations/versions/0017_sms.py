@@ -6,8 +6,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0013"
-down_revision: str | None = "0012"
+revision: str = "0017"
+down_revision: str | None = "0016"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -59,7 +59,7 @@ def upgrade() -> None:
     )
     op.create_index("sms_message_tenant_id_created_at_idx", "sms_message", ["tenant_id", "created_at"], unique=False)
     op.create_index("sms_message_created_at_idx", "sms_message", ["created_at"], unique=False)
-    op.execute((SQL / "0013_sms.sql").read_text())
+    op.execute((SQL / "0017_sms.sql").read_text())
 
 
 def downgrade() -> None:
