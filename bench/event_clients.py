@@ -33,7 +33,13 @@ class Heard:
 
 def connect(port: int, token: str, count: int) -> list[_Client]:
     """Clients that were admitted. Raises OSError, RuntimeError."""
-    return [_connect(port, token) for _ in range(count)]
+    clients: list[_Client] = []
+    for _ in range(count):
+        clients.append(_connect(port, token))
+        if len(clients) % 50 == 0:
+            for client in clients:
+                _take_pings(client)
+    return clients
 
 
 def listen(clients: list[_Client], expected: int, within_s: float) -> Heard:
@@ -52,7 +58,7 @@ def listen(clients: list[_Client], expected: int, within_s: float) -> Heard:
                 raise RuntimeError("the API ended a connection")
             now_ns = time.monotonic_ns()
             client.buffer += received
-            for payload in _frames(client.buffer):
+            for payload in _frames(client):
                 messages += 1
                 found = _NUMBER.findall(payload)
                 for number in found:
@@ -90,7 +96,7 @@ def _connect(port: int, token: str) -> _Client:
     connection.sendall(struct.pack("!BB", 0x81, 0x80 | len(hello)) + mask + masked)
     while True:
         client.buffer += _received(connection)
-        for payload in _frames(client.buffer):
+        for payload in _frames(client):
             if b'"ready"' in payload:
                 return client
             raise RuntimeError(f"not admitted: {payload[:200]!r}")
@@ -103,8 +109,21 @@ def _received(connection: socket.socket) -> bytes:
     return received
 
 
-def _frames(buffer: bytearray) -> list[bytes]:
-    """The payloads of the whole text frames at the beginning of the buffer, which are taken off it."""
+def _take_pings(client: _Client) -> None:
+    """Answers what came while others connected: who does not answer is dropped after 40 s."""
+    client.socket.setblocking(False)
+    try:
+        client.buffer += client.socket.recv(_MOST_AT_ONCE)
+    except BlockingIOError:
+        return
+    finally:
+        client.socket.setblocking(True)
+    _frames(client)
+
+
+def _frames(client: _Client) -> list[bytes]:
+    """The payloads of the whole text frames at the beginning of the buffer, which are taken off it; pings answered."""
+    buffer = client.buffer
     payloads = []
     place = 0
     while len(buffer) - place >= 2:
@@ -121,6 +140,9 @@ def _frames(buffer: bytearray) -> list[bytes]:
             break
         if opcode == 1:
             payloads.append(bytes(buffer[begins : begins + length]))
+        elif opcode == 9:
+            # Masked with zeros, which is a mask like any other.
+            client.socket.send(struct.pack("!BB4x", 0x8A, 0x80 | length) + buffer[begins : begins + length])
         place = begins + length
     del buffer[:place]
     return payloads
