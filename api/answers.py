@@ -13,7 +13,7 @@ class Text:
     media_type: str
 
 
-Content = type[BaseModel] | Text | None
-"""None: an answer without a body."""
+Content = type[BaseModel] | Text | tuple[Text, ...] | None
+"""None: an answer without a body. Several: as the query asks for."""
 Answers = Mapping[int, Content]
 """By status, success alone: what is refused has one shape everywhere."""

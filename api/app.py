@@ -30,6 +30,7 @@ from api import (
     router_service,
     routers,
     sessions,
+    subscriber_files,
     subscribers,
     subscriptions,
     tenants,
@@ -74,6 +75,10 @@ ROUTES: list[BaseRoute] = [
     at("/api/v1/plans/{id:id}", GET=plans.read, PATCH=plans.change, DELETE=plans.archive),
     at("/api/v1/subscribers", GET=subscribers.index, POST=subscribers.create),
     at("/api/v1/subscribers/{id:id}", GET=subscribers.read, PATCH=subscribers.change, DELETE=subscribers.archive),
+    at("/api/v1/subscribers/import", POST=subscriber_files.start),
+    at("/api/v1/subscribers/export", GET=subscriber_files.export),
+    at("/api/v1/imports", GET=subscriber_files.index),
+    at("/api/v1/imports/{id:id}", GET=subscriber_files.read),
     at("/api/v1/subscriptions", GET=subscriptions.index, POST=subscriptions.create),
     at(
         "/api/v1/subscriptions/{id:id}",

@@ -21,29 +21,39 @@ def is_empty(request: Request) -> bool:
     return "transfer-encoding" not in request.headers and request.headers.get("content-length", "0") == "0"
 
 
-async def read(request: Request) -> bytes:
+async def read(request: Request, most_bytes: int = MAX_BYTES) -> bytes:
     """The whole body. Raises Problem 413 if it is too large, 408 if it does not come in time."""
+    within_s = READ_WITHIN_S * max(1, most_bytes // MAX_BYTES)
     try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            return await _read(request)
+        async with asyncio.timeout(within_s):
+            return await _read(request, most_bytes)
     except TimeoutError:
-        message = f"The body did not come within {READ_WITHIN_S} seconds."
+        message = f"The body did not come within {within_s} seconds."
         raise Problem(408, "too_slow", message, headers={"Connection": "close"}) from None
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, most_bytes: int) -> bytes:
+    drain_bytes = max(_DRAIN_BYTES, most_bytes)
     declared = request.headers.get("content-length", "")
     chunks, size = [], 0
-    if not (declared.isdigit() and int(declared[:18]) > _DRAIN_BYTES):
+    if not (declared.isdigit() and int(declared[:18]) > drain_bytes):
         async for chunk in request.stream():
             size += len(chunk)
-            if size <= MAX_BYTES:
+            if size <= most_bytes:
                 chunks.append(chunk)
-            elif size > _DRAIN_BYTES:
+            elif size > drain_bytes:
                 break
-        if size <= MAX_BYTES:
+        if size <= most_bytes:
             return b"".join(chunks)
-    raise Problem(413, "too_large", f"The body is larger than {MAX_BYTES} bytes.", headers={"Connection": "close"})
+    raise Problem(413, "too_large", f"The body is larger than {most_bytes} bytes.", headers={"Connection": "close"})
+
+
+def media_type(request: Request, known: tuple[str, ...]) -> str:
+    """Of the body. Raises Problem 415 for one that is not known."""
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found not in known:
+        raise Problem(415, "unsupported_media_type", f"The body must be {' or '.join(known)}.")
+    return found
 
 
 def parse(content: bytes, content_type: str) -> Any:

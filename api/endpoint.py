@@ -4,7 +4,7 @@ A handler is a plain function of a `Call` and, if it takes any, its query or bod
 which is one of the answers that are declared beside it; its docstring is its description in /openapi.json.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,13 +15,14 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, conditional, idempotency
 from api.answers import Answers, Text
 from api.auth import Caller, actor_of
+from api.body import MAX_BYTES
 from api.problem import Problem, problem_of
 from api.rights import Right
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
@@ -73,6 +74,10 @@ class Reply:
     content: BaseModel | Mapping[str, Any] | str | bytes | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Callable[[Session], Iterator[str]] | None = None
+    """In place of a content: what it yields, however much, from a session of its own."""
+    media_type: str | None = None
+    """Of a stream."""
 
     def response(self) -> Response:
         if self.content is None:
@@ -102,6 +107,9 @@ class Endpoint:
     handler: Callable[[Call, Query, Input], Reply]
     source: Callable[..., Reply]
     """The handler as it was written."""
+    takes: tuple[str, ...] = ()
+    """Media types of a body that is a file, and no JSON of ours."""
+    most_bytes: int = MAX_BYTES
 
     async def answer(self, request: Request, shown: "Endpoint | None" = None) -> Response:
         """`shown` is what GET shows of that which the request is about."""
@@ -114,7 +122,7 @@ class Endpoint:
                     _name_in_log(admitted)
         caller = await run_in_threadpool(auth.admit, services, request, self.right)
         _name_in_log(caller)
-        content = await body.read(request)
+        content = await body.read(request, self.most_bytes)
         return await run_in_threadpool(self._run, services, caller, request, content, shown)
 
     def _admit_and_run(self, services: Services, request: Request, shown: "Endpoint | None") -> Response:
@@ -126,14 +134,20 @@ class Endpoint:
         self, services: Services, caller: Caller, request: Request, content: bytes, shown: "Endpoint | None"
     ) -> Response:
         query = validate(self.query, _parameters(request))
-        values = validate(self.body, self._values(request, content))
+        values = self._body(request, content)
         if_match = conditional.if_match(request, is_known=shown is not None)
         sent = idempotency.sent(request, content, caller, services.keyring)
+
+        def streamed(pieces: Callable[[Session], Iterator[str]]) -> Iterator[str]:
+            with services.sessions() as session:
+                yield from pieces(use_tenant(session, caller.tenant_id, actor_of(caller.identity, request)))
 
         def handle(call: Call) -> Response:
             if if_match is not None and shown is not None:
                 conditional.check(if_match, shown.handler(call, NoQuery(), Nothing()).response())
             reply = self.handler(call, query, values)
+            if reply.stream is not None:
+                return StreamingResponse(streamed(reply.stream), reply.status, reply.headers, reply.media_type)
             is_shown = shown is not None and type(reply.content) is shown.answers.get(reply.status)
             return conditional.tagged(reply.response()) if is_shown else reply.response()
 
@@ -160,6 +174,11 @@ class Endpoint:
 
         response = once() if if_match is None else conditional.until_alone(once)
         return conditional.unless_known(request, response) if shown is self else response
+
+    def _body(self, request: Request, content: bytes) -> Input:
+        if self.takes:
+            return Upload.model_construct(content=content, media_type=body.media_type(request, self.takes))
+        return validate(self.body, self._values(request, content))
 
     def _values(self, request: Request, content: bytes) -> Any:
         if not content and self.body is Nothing:
@@ -219,6 +238,29 @@ def open_to_all(
 ) -> Callable[[Callable[[Request], Awaitable[Response]]], Open]:
     """For a handler that does all by itself, and knows by itself who may."""
     return lambda handler: Open(answers, body, handler)
+
+
+class Upload(Input):
+    """A file that was sent, as it came."""
+
+    content: bytes
+    media_type: str
+
+
+def with_upload(
+    right: Right, model: type[Q], takes: tuple[str, ...], most_bytes: int, answers: Answers
+) -> Callable[[Callable[[Call, Q, Upload], Reply]], Endpoint]:
+    """For a handler that takes URL parameters and a file, of one of the media types."""
+
+    def wrap(handler: Callable[[Call, Q, Upload], Reply]) -> Endpoint:
+        def adapted(call: Call, query: Query, values: Input) -> Reply:
+            assert isinstance(query, model)
+            assert isinstance(values, Upload)
+            return handler(call, query, values)
+
+        return Endpoint(right, model, Nothing, answers, adapted, handler, takes, most_bytes)
+
+    return wrap
 
 
 class Resource:

@@ -200,6 +200,8 @@ def _operation(operation: Operation, refs: Refs, definitions: Json) -> Json:
             described["responses"]["304"] = {"description": "It is as the caller knows it.", "headers": headers}
         elif operation.shown is not None:
             described["parameters"].append(_IF_MATCH)
+        if endpoint.takes:
+            described["requestBody"] = {"content": {each: {} for each in endpoint.takes}, "required": True}
         if endpoint.body is not Nothing:
             content = {"application/json": {"schema": refs[endpoint.body, "validation"]}}
             described["requestBody"] = {"content": content, "required": True}
@@ -247,16 +249,20 @@ def _answer(operation: Operation, status: int, content: Content, refs: Refs) -> 
         described["headers"] |= _headers("ETag")
     if status in (201, 202) or (operation.method, status) == ("POST", 200):
         described["headers"] |= _headers("Location")
-    if isinstance(content, Text):
-        kind = "object" if content.media_type == "application/json" else "string"
-        described["content"] = {content.media_type: {"schema": {"type": kind}}}
-        described["description"] = f"As {content.media_type}."
+    if isinstance(content, Text | tuple):
+        texts = content if isinstance(content, tuple) else (content,)
+        described["content"] = {text.media_type: {"schema": _schema_of_text(text)} for text in texts}
+        described["description"] = f"As {' or '.join(text.media_type for text in texts)}."
     elif content is None:
         described["description"] = "Done."
     else:
         described["content"] = {"application/json": {"schema": refs[content, "serialization"]}}
         described["description"] = (content.__doc__ or content.__name__).partition("\n\n")[0]
     return described
+
+
+def _schema_of_text(text: Text) -> Json:
+    return {"type": ["object", "array"]} if text.media_type == "application/json" else {"type": "string"}
 
 
 def _refusal(status: int, refs: Refs) -> Json:

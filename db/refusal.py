@@ -135,6 +135,7 @@ _INVALID = {
     "router_name_check": ("name", "It must have 1 to 100 characters."),
     "router_nas_address_check": ("nas_address", "It must be one address, not a network."),
     "router_status_check": ("status", "There is no such status."),
+    "subscriber_import_format_check": ("format", "It must be csv or json."),
     "subscriber_msisdn_check": ("msisdn", "This is not a phone number."),
     "subscriber_name_check": ("name", "It must have 1 to 200 characters."),
     "subscription_delegated_ipv6_prefix_check": ("delegated_ipv6_prefix", "It must be an IPv6 prefix."),

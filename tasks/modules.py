@@ -16,6 +16,7 @@ TASK_MODULES = (
     "tasks.router_housekeeping",
     "tasks.sms",
     "tasks.webhook_deliveries",
+    "tasks.subscriber_imports",
 )
 
 

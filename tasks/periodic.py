@@ -19,6 +19,7 @@ from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 from tasks.pull_payments import pull_all
 from tasks.router_housekeeping import prune_router_history
 from tasks.sms import prune_sms
+from tasks.subscriber_imports import forget_unread_imports
 from tasks.webhook_deliveries import prune_deliveries
 
 
@@ -48,6 +49,7 @@ PERIODIC = (
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
     Periodic("prune-logins", prune_logins, every_s=600),
     Periodic("settle-deployments", settle_deployments, every_s=60),
+    Periodic("forget-unread-imports", forget_unread_imports, every_s=3600),
     Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
     Periodic("prune-router-history", prune_router_history, every_s=3600),
 )

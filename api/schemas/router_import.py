@@ -72,4 +72,6 @@ class PoolOut(Output):
 
 
 class PoolsOut(Output):
+    """The address pools of a router."""
+
     items: Sequence[PoolOut]

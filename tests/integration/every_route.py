@@ -254,6 +254,12 @@ def with_another_certificate(shop: Shop) -> int:
     return router
 
 
+def file_import(shop: Shop) -> int:
+    answer = shop.post("/subscribers/import", [{"name": "Imported", "msisdn": f"07{next(_numbers):08}"}])
+    assert answer.status_code == 202, answer.text
+    return int(answer.json()["id"])
+
+
 def suspended(shop: Shop) -> int:
     made = subscription(shop)
     assert shop.post(f"/subscriptions/{made}/suspend").status_code == 200
@@ -283,6 +289,12 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "PATCH /subscribers/{id}": lambda shop: Sample(f"/subscribers/{shop.subscriber()['id']}", {"name": name()}),
     "DELETE /subscribers/{id}": lambda shop: Sample(f"/subscribers/{shop.subscriber()['id']}"),
     "GET /subscribers/{id}/wallet": lambda shop: Sample(f"/subscribers/{shop.subscriber()['id']}/wallet"),
+    "POST /subscribers/import": lambda shop: Sample(
+        "/subscribers/import", [{"name": "Imported", "msisdn": f"07{next(_numbers):08}"}]
+    ),
+    "GET /subscribers/export": lambda shop: Sample("/subscribers/export"),
+    "GET /imports": lambda shop: Sample("/imports"),
+    "GET /imports/{id}": lambda shop: Sample(f"/imports/{file_import(shop)}"),
     "GET /subscriptions": lambda shop: Sample("/subscriptions"),
     "POST /subscriptions": lambda shop: Sample("/subscriptions", subscription_body(shop)),
     "GET /subscriptions/{id}": lambda shop: Sample(f"/subscriptions/{subscription(shop)}"),

@@ -267,6 +267,7 @@ GOOD: dict[str, Mapping[str, Any]] = {
     "voucher_batch": VOUCHER_BATCH,
     "voucher": VOUCHER,
     "idempotency_key": IDEMPOTENCY_KEY,
+    "subscriber_import": {"tenant_id": 1, "format": "csv", "dry_run": False},
     "router_tunnel": {**TUNNEL, "router_id": 1},
     "tunnel_hub": {"id": 1, "public_key": "x", "private_key_sealed": b"x"},
     "session_held": SESSION_HELD,
@@ -522,6 +523,7 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("sms_message_state_check", "sms_message", {"state": "lost"}),
     ("sms_message_sent_check", "sms_message", {"state": "sent"}),
     ("idempotency_key_key_check", "idempotency_key", {"key": "x" * 256}),
+    ("subscriber_import_format_check", "subscriber_import", {"format": "xls"}),
 ]
 
 

@@ -51,6 +51,7 @@ TABLES = (
     "voucher_batch",
     "voucher",
     "idempotency_key",
+    "subscriber_import",
     "follow",
     "follow_plan",
     "session_held",
@@ -121,6 +122,9 @@ def furnish(client: Client) -> Mapping[str, Any]:
             " cpu_load_max, hotspot_sessions_sum, hotspot_sessions_max, ppp_sessions_sum, ppp_sessions_max, rx_bytes,"
             " tx_bytes) VALUES (%s, %s, 300, now(), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
             (tenant_id, router["id"]),
+        )
+        connection.execute(
+            "INSERT INTO subscriber_import (tenant_id, format, dry_run) VALUES (%s, 'csv', false)", (tenant_id,)
         )
         connection.execute(
             "INSERT INTO router_tunnel (tenant_id, router_id, kind, address, secret_sealed)"
