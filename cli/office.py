@@ -25,9 +25,9 @@ _LOOK_EVERY_S = 0.05
 class _QuietNudger(Nudger):
     """A command prints what it was asked for, and not how Redis is."""
 
-    def try_push(self, job_ids: Mapping[str, Sequence[int]]) -> None:
+    def try_push(self, job_ids: Mapping[str, Sequence[int]], *, ahead: bool = False) -> None:
         with suppress(RedisError):
-            self.push(job_ids)
+            self.push(job_ids, ahead=ahead)
 
 
 @contextmanager

@@ -47,5 +47,5 @@ def enqueue(
         request_id=structlog.contextvars.get_contextvars().get("request_id"),
     )
     if nudged and is_new:
-        nudge.after_commit(session, task.queue.name, job.id)
+        nudge.after_commit(session, task.queue.name, job.id, ahead=task.ahead)
     return job

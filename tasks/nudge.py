@@ -26,25 +26,28 @@ class Nudger:
         self._outage = Outage("Redis", "new jobs wait for the sweep, which puts them on their way when it is back")
         self._leave_alone_until = 0.0
 
-    def try_push(self, job_ids: Mapping[str, Sequence[int]]) -> None:
+    def try_push(self, job_ids: Mapping[str, Sequence[int]], *, ahead: bool = False) -> None:
         """Queue name → ids, the first to be run first. Never raises: what is not pushed is left to the sweep."""
         if time.monotonic() < self._leave_alone_until:
             return
         try:
-            self.push(job_ids)
+            self.push(job_ids, ahead=ahead)
         except RedisError as error:
             self._leave_alone_until = time.monotonic() + _LEAVE_ALONE_S
             self._outage.seen(error)
         else:
             self._outage.over()
 
-    def push(self, job_ids: Mapping[str, Sequence[int]]) -> None:
-        """Like `try_push`, but raises RedisError. Ids of a queue that is not declared are passed over."""
+    def push(self, job_ids: Mapping[str, Sequence[int]], *, ahead: bool = False) -> None:
+        """Like `try_push`, but raises RedisError. Ids of a queue that is not declared are passed over.
+
+        `ahead`: before all that wait, the last to be run first.
+        """
         known = {self._keys[queue]: ids for queue, ids in job_ids.items() if ids and queue in self._keys}
         if known:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for key, ids in known.items():
-                    pipeline.lpush(key, *map(messages.encode, ids))
+                    (pipeline.rpush if ahead else pipeline.lpush)(key, *map(messages.encode, ids))
                 pipeline.execute()
 
     def lengths(self) -> dict[str, int]:
@@ -67,14 +70,15 @@ def will_nudge(session: Session) -> bool:
     return _NUDGER in session.info
 
 
-def after_commit(session: Session, queue: str, job_id: int) -> None:
-    session.info.setdefault(_WAITING, {}).setdefault(queue, []).append(job_id)
+def after_commit(session: Session, queue: str, job_id: int, *, ahead: bool) -> None:
+    session.info.setdefault(_WAITING, {}).setdefault(ahead, {}).setdefault(queue, []).append(job_id)
 
 
 def _push(session: Session) -> None:
     # Also called when a savepoint is released; its jobs are nudged with the rest, at the end.
     if not session.in_nested_transaction() and (waiting := session.info.pop(_WAITING, None)):
-        session.info[_NUDGER].try_push(waiting)
+        for ahead, job_ids in waiting.items():
+            session.info[_NUDGER].try_push(job_ids, ahead=ahead)
 
 
 def _forget(session: Session, transaction: SessionTransaction) -> None:

@@ -69,7 +69,8 @@ def query_prompt(session: Session, job: RunningJob, intent_id: int) -> None:
     _ask_later(session, job, intent_id, again_at)
 
 
-@task(queue=PAYMENTS)
+# A customer who has paid waits for this one; prompts may wait half a minute for M-Pesa each.
+@task(queue=PAYMENTS, ahead=True)
 def process_webhook(session: Session, job: RunningJob, inbox_id: int) -> None:
     """Reads what came into the inbox, and credits it."""
     webhook = webhook_inbox.hold(session, inbox_id)
@@ -78,7 +79,7 @@ def process_webhook(session: Session, job: RunningJob, inbox_id: int) -> None:
     log.info("webhook", inbox_id=inbox_id, outcome=outcome)
 
 
-@task(queue=PAYMENTS)
+@task(queue=PAYMENTS, ahead=True)
 def apply_received(session: Session, job: RunningJob, payment_id: int) -> None:
     """Credits a payment that was recorded: cash, a voucher."""
     apply_payment(session, payment_id, _keyring(job), _now())

@@ -24,6 +24,7 @@ class Task:
     name: str
     queue: Queue
     limit_s: int
+    ahead: bool
     function: Callable[..., None]
     signature: inspect.Signature
 
@@ -38,8 +39,12 @@ class Task:
 _tasks: dict[str, Task] = {}
 
 
-def task(*, queue: Queue, limit_s: int | None = None) -> Callable[[TaskFunction[P]], TaskFunction[P]]:
+def task(
+    *, queue: Queue, limit_s: int | None = None, ahead: bool = False
+) -> Callable[[TaskFunction[P]], TaskFunction[P]]:
     """Makes the decorated function a task of `queue`, to run for at most `limit_s` seconds (None: as the queue says).
+
+    `ahead`: it is short and somebody waits for it, so it is nudged before what else is in the queue.
 
     The function stays what it was: call it in tests.
     """
@@ -50,7 +55,7 @@ def task(*, queue: Queue, limit_s: int | None = None) -> Callable[[TaskFunction[
             raise ValueError(
                 f"there are two tasks named {name}: in {_tasks[name].function.__module__} and {function.__module__}"
             )
-        _tasks[name] = Task(name, queue, limit_s or queue.limit_s, function, inspect.signature(function))
+        _tasks[name] = Task(name, queue, limit_s or queue.limit_s, ahead, function, inspect.signature(function))
         return function
 
     return register

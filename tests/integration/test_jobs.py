@@ -20,6 +20,7 @@ from tasks import lease
 from tasks.enqueue import enqueue
 from tasks.maintenance import archive_sessions, maintain_partitions, prune_jobs, prune_passing_events
 from tasks.nudge import Nudger, nudge_after_commit
+from tasks.payments import process_webhook
 from tasks.periodic import PERIODIC
 from tasks.redis_pool import make_redis_pool
 from tasks.running_job import RunningJob
@@ -64,6 +65,12 @@ def test_a_rollback_enqueues_nothing(bench: Bench) -> None:
         enqueue(session, leave_mark)
     assert bench.nudges("payments") == [kept.id]
     assert bench.scalars("SELECT id FROM job") == [kept.id]
+
+
+def test_what_a_paying_customer_waits_for_is_nudged_before_all_that_waits(bench: Bench) -> None:
+    prompts = [bench.enqueue(leave_mark), bench.enqueue(leave_mark)]
+    callback = bench.enqueue(process_webhook, {"inbox_id": 1})
+    assert bench.nudges("payments") == [callback, *prompts]
 
 
 def test_a_savepoint_nudges_nothing_before_the_outer_commit(bench: Bench) -> None:
