@@ -139,6 +139,16 @@ def outgoing(shop: Shop) -> int:
     return int(shop.made("/webhooks", **webhook_body())["webhook"]["id"])
 
 
+def with_a_failed_delivery(shop: Shop) -> int:
+    endpoint = outgoing(shop)
+    shop.execute(
+        "INSERT INTO webhook_delivery (tenant_id, endpoint_id, type, body, state, error)"
+        " SELECT tenant_id, id, 'test', '{}', 'failed', 'no' FROM webhook_endpoint WHERE id = %s",
+        endpoint,
+    )
+    return endpoint
+
+
 def failed_job(shop: Shop) -> int:
     made = job(shop)
     shop.execute("UPDATE job SET state = 'failed', finished_at = now(), error = 'no' WHERE id = %s", made)
@@ -362,7 +372,9 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /webhooks/{id}/rotate-secret": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/rotate-secret"),
     "POST /webhooks/{id}/test": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/test"),
     "GET /webhooks/{id}/deliveries": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/deliveries"),
-    "POST /webhooks/{id}/deliveries/retry": lambda shop: Sample(f"/webhooks/{outgoing(shop)}/deliveries/retry", {}),
+    "POST /webhooks/{id}/deliveries/retry": lambda shop: Sample(
+        f"/webhooks/{with_a_failed_delivery(shop)}/deliveries/retry", {}
+    ),
     "GET /dashboard": lambda shop: Sample("/dashboard"),
     "GET /jobs/{id}": lambda shop: Sample(f"/jobs/{job(shop)}"),
     "GET /events": lambda shop: Sample("/events"),
