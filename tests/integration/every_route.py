@@ -302,7 +302,7 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /subscribers/import": lambda shop: Sample(
         "/subscribers/import", [{"name": "Imported", "msisdn": f"07{next(_numbers):08}"}]
     ),
-    "GET /subscribers/export": lambda shop: Sample("/subscribers/export"),
+    "GET /subscribers/export": lambda shop: Sample("/subscribers/export?format=json"),
     "GET /imports": lambda shop: Sample("/imports"),
     "GET /imports/{id}": lambda shop: Sample(f"/imports/{file_import(shop)}"),
     "GET /subscriptions": lambda shop: Sample("/subscriptions"),

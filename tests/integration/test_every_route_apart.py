@@ -71,8 +71,9 @@ def test_what_is_anothers_is_not_there(neighbours: Neighbours, key: str) -> None
         assert response.status_code in (403, 404), f"{role}: {response.status_code} {response.text}"
     if sample.role != "platform":
         alone = replace(by_stranger(sample), role="platform")
-        # Nothing that a tenant's admin can be made of is good for one of the platform's own: 422.
-        assert alone.send(method, neighbours.acme).status_code in (403, 404, 422)
+        if not key.split(" ")[1].startswith("/jobs/"):  # the platform's own see to the jobs of all
+            # Nothing that a tenant's admin can be made of is good for one of the platform's own: 422.
+            assert alone.send(method, neighbours.acme).status_code in (403, 404, 422)
         elsewhere = alone.send(method, neighbours.acme, headers={TENANT_HEADER: "acme"})
         assert elsewhere.status_code in (403, 404), elsewhere.text
     after = neighbours.acme.rows("SELECT * FROM audit WHERE id > %s AND operation <> 'note'", before)
@@ -82,7 +83,7 @@ def test_what_is_anothers_is_not_there(neighbours: Neighbours, key: str) -> None
 
 
 def ids_in(body: Any) -> list[str]:
-    return [name for name in body or () if name.endswith(("_id", "_ids"))]
+    return [name for name in body if name.endswith(("_id", "_ids"))] if isinstance(body, Mapping) else []
 
 
 @pytest.mark.parametrize("key", KNOWN)
@@ -99,7 +100,7 @@ def test_what_is_anothers_can_not_be_referred_to(neighbours: Neighbours, key: st
 def items(response: Any) -> list[Any]:
     assert response.status_code == 200, response.text
     content = response.json()
-    return content["items"] if isinstance(content, dict) and "items" in content else []
+    return content if isinstance(content, list) else content.get("items", [])
 
 
 @pytest.mark.parametrize("key", LISTS)
@@ -116,7 +117,7 @@ def test_no_list_has_what_is_anothers(neighbours: Neighbours, key: str) -> None:
         mine, theirs = items(neighbours.acme.request("GET", path)), items(neighbours.zenith.request("GET", path))
 
     def identity(item: Mapping[str, Any]) -> Any:
-        return item.get("id", item.get("session_key"))
+        return item.get("id", item.get("session_key", item.get("msisdn")))
 
     assert {identity(item) for item in mine if identity(item)}.isdisjoint({identity(item) for item in theirs})
     named = {item["tenant_id"] for item in mine if item.get("tenant_id")}
@@ -158,8 +159,8 @@ def test_without_the_codes_condition_lists_are_empty(
     request.getfixturevalue("careless")
     response = by_stranger(sample).send("GET", neighbours.acme)
     if response.status_code == 200:
-        content = response.json()
-        assert content.get("items", []) == [] or key.startswith("GET /auth")
+        # Queues are the same for all: their figures of jobs are the tenant's.
+        assert items(response) == [] or key.startswith(("GET /auth", "GET /queues"))
     else:
         assert response.status_code in (403, 404, 500), response.text
 
