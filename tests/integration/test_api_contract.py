@@ -70,7 +70,9 @@ def shop(
 
 @pytest.fixture(autouse=True)
 def _something_of_each_kind(shop: Shop) -> None:
-    """Of what may be gone, or in another state, after the test before."""
+    """Of what may be gone, or in another state, after the test before: among it whoever asks."""
+    shop.execute("UPDATE api_token SET revoked_at = NULL, expires_at = NULL, scopes = NULL")
+    shop.execute("UPDATE admin SET disabled_at = NULL, role = 'owner' WHERE email LIKE 'owner@%%'")
     shop.subscription(router_ids=[shop.router()["id"]])
     shop.account()
     batch = shop.made("/vouchers", plan_id=shop.plan()["id"], count=1)
