@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -24,7 +25,7 @@ T = TypeVar("T")
 _INTERVAL_S = 0.1
 
 
-# How often the watchdog looks for a question whose time is up.
+# How often the watchdog looks for a question whose time is up, and for connections that died while nobody used them.
 _WATCH_EVERY_S = 0.05
 
 
@@ -83,6 +84,17 @@ class BoundedConnection(psycopg.Connection[Any]):
         transformer.set_pgresult(result)
         return transformer.load_rows(0, result.ntuples, tuple)
 
+    def is_dead(self) -> bool:
+        """Whether the server hung up. Between questions it says nothing else, but for notices."""
+        poll = select.poll()
+        try:
+            poll.register(self.pgconn.socket, select.POLLIN)
+            while poll.poll(0):
+                self.pgconn.consume_input()
+        except (OSError, psycopg.Error):
+            return True
+        return False
+
     def hang_up(self) -> None:
         """Ends what the connection waits for in another thread, which gets an OperationalError."""
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as duplicate:
@@ -103,7 +115,9 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 class Watchdog:
-    """Hangs up on a server that keeps a question beyond its connection's deadline."""
+    """Hangs up on a server that keeps a question beyond its connection's deadline. Finds connections that died while
+    nobody used them: else the first login after a restart of PostgreSQL would find out, and get no answer.
+    """
 
     def __init__(self) -> None:
         self._links: list[Link] = []
@@ -133,6 +147,7 @@ class Watchdog:
             now = monotonic()
             for link in links:
                 link.hang_up_if_overdue(now)
+                link.drop_if_dead()
 
 
 _watchdog = Watchdog()
@@ -181,6 +196,16 @@ class Link:
         connection = self._connection
         if connection is not None and connection.is_asking and connection.deadline and now > connection.deadline:
             connection.hang_up()
+
+    def drop_if_dead(self) -> None:
+        if not self._in_use.acquire(blocking=False):
+            return
+        try:
+            connection = self._connection
+            if connection is not None and connection.is_dead():
+                self._drop(connection, psycopg.OperationalError("the server hung up"))
+        finally:
+            self._in_use.release()
 
     def use(self, work: Callable[[BoundedConnection], T]) -> T:
         """What `work` returns.

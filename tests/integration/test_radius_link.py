@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from psycopg import DataError
 
@@ -56,6 +57,20 @@ def test_the_next_connection_works_and_nothing_late_is_taken_for_its_answer(link
 def test_the_servers_own_limit_drops_the_connection_too(link: Link) -> None:
     with pytest.raises(DatabaseAway):
         sleep(link, 100)
+
+
+def test_a_connection_that_died_while_nobody_used_it_is_found_before_the_next_question(
+    link: Link, settings: Settings
+) -> None:
+    for _ in range(3):
+        with psycopg.connect(settings.database_admin_dsn(settings.database_name), autocommit=True) as admin:
+            ended = admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'kibali-radius test'"
+            ).fetchall()
+        assert ended == [(True,)]
+        time.sleep(1)
+        assert sleep(link, 0) == [("", 0)]
 
 
 def test_a_question_that_postgresql_refuses_leaves_the_connection_as_it_was(link: Link) -> None:
