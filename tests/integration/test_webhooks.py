@@ -153,7 +153,9 @@ def test_a_worker_is_nudged_once_it_is_stored(shop: Shop, stk: str) -> None:
     shop.http.post(stk, content=b"{}")
     job_id = shop.rows("SELECT max(id) AS id FROM job")[0]["id"]
     with Redis.from_url(shop.settings.redis_dsn()) as redis:
-        assert int(redis.lrange("huey.redis.kibali.payments", 0, 0)[0]) == job_id
+        next_to_be_taken = redis.lindex("huey.redis.kibali.payments", -1)
+        assert next_to_be_taken is not None
+        assert int(next_to_be_taken) == job_id
 
 
 # Who knows no token gets nothing.

@@ -510,3 +510,33 @@ def test_a_configuration_everyone_may_write_is_closed(machine: Machine) -> None:
 def test_install_refuses_what_it_does_not_know(arguments: list[str]) -> None:
     result = subprocess.run([CHECKOUT / "kibali", *arguments], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, "kibali: usage: ./kibali install [--test]\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "requirements"),
+    [
+        (["up", "--detach"], "runtime"),
+        (["demo"], "runtime"),
+        (["demo", "pay", "0712345678"], "runtime"),
+        (["install"], "runtime"),
+        (["install", "--test"], "test"),
+        (["test", "unit"], "test"),
+        (["bench", "radius"], "test"),
+        # Its fake router reads scripts with a package that is for tests.
+        (["demo", "router"], "test"),
+    ],
+)
+def test_a_command_gets_the_packages_that_it_needs(tmp_path: Path, command: list[str], requirements: str) -> None:
+    stand_ins = "; ".join(
+        [f"find_var() {{ var={tmp_path}; }}", "choose_runner() { runner=; }"]
+        + [f"{name}() {{ :; }}" for name in ("provide_directory", "as_runner", "drop_foreign_caches")]
+        + ['bring_up() { echo "$1"; exit 0; }']
+    )
+    told = subprocess.run(
+        # Under another name, lest it run by itself as it is sourced.
+        ["bash", "-c", f'source "$1"; shift; {stand_ins}; main "$@"', "sh", str(CHECKOUT / "kibali"), *command],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == requirements
