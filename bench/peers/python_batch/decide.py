@@ -1,7 +1,7 @@
 """The batching peer's work: Kibali's way of asking PostgreSQL, with nothing to decide and nothing to write.
 
-Packets that wait together share one question and, for accounting, one commit; the answer to each is a constant. What
-this costs is what Kibali's way costs by itself.
+Packets that wait together share one question; the answer to each is a constant. What this costs is what Kibali's way
+costs by itself.
 """
 
 import os
@@ -10,8 +10,9 @@ from threading import Lock
 
 import radiusd
 
+from radius_module.arrays import int8s
 from radius_module.combining import Combiner
-from radius_module.connection import Link
+from radius_module.connection import Link, Statement
 from radius_module.processor import Processor
 
 Pairs = tuple[tuple[str, str], ...]
@@ -36,9 +37,11 @@ def _log(line: str) -> None:
     radiusd.radlog(radiusd.L_INFO, line)
 
 
+_QUESTION = Statement("SELECT n FROM unnest(%(n)b::int8[]) AS q (n)")
+
+
 def _asked(link: Link, items: Sequence[int]) -> Sequence[int]:
-    question = "SELECT n FROM unnest(%(n)b::int4[]) AS q (n)"
-    rows = link.use(lambda connection: connection.execute(question, {"n": items}, binary=True).fetchall())
+    rows = link.use(lambda connection: connection.ask(_QUESTION, {"n": int8s(items)}))
     return [row[0] for row in rows]
 
 
