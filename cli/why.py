@@ -129,6 +129,8 @@ def _login_details(entry: WhyEntry, timezone: ZoneInfo) -> Iterator[str]:
         yield from _named(values, "rate_limit")
         if "session_timeout_s" in values:
             yield f"for {seconds(values['session_timeout_s'])}"
+    if "packet" in values:
+        yield f"packet ({values['packet']})"
     if "last_known_at" in values:
         yield f"PostgreSQL was away: decided by what was known {_moment(values['last_known_at'], timezone)}"
 

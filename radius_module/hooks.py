@@ -16,7 +16,7 @@ from isp.reasons import Reason
 from radius_module.combining import Overloaded
 from radius_module.decision import Decision
 from radius_module.processor import Processor
-from radius_module.request import MalformedRequest, Pairs, access_request, accounting_request
+from radius_module.request import MalformedRequest, Pairs, access_request, accounting_request, packet_of
 from radius_module.service import Service, Unanswerable, Unstorable
 from radius_module.spool import SpoolFull
 from settings import Settings
@@ -152,6 +152,6 @@ def accounting(lists: Lists) -> int:
     except (SpoolFull, Overloaded):
         return int(radiusd.RLM_MODULE_NOTFOUND)
     except (MalformedRequest, Unstorable) as error:
-        log(f"an accounting packet was set aside: {error}")
+        log(f"({packet_of(lists['request'] or ())}) an accounting packet was set aside: {error}")
         return int(radiusd.RLM_MODULE_INVALID)
     return int(radiusd.RLM_MODULE_OK)

@@ -62,6 +62,8 @@ class AccessRequest:
     pap_password: str | None = field(default=None, repr=False)
     chap: Chap | None = None
     """Both None where FreeRADIUS's modules judge the password (MS-CHAP), or there is none."""
+    packet: str = ""
+    """As `packet_of`."""
 
 
 @dataclass(slots=True)
@@ -119,7 +121,13 @@ def access_request(pairs: Pairs) -> AccessRequest:
         and _password_says_no_more(pap_password, chap, user_name)
     )
     router_id = _router_id(values)
-    return AccessRequest(router_id, user_name, service, calling_station_id, is_mac_login, pap_password, chap)
+    packet = values.get("Kibali-Packet", "")
+    return AccessRequest(router_id, user_name, service, calling_station_id, is_mac_login, pap_password, chap, packet)
+
+
+def packet_of(pairs: Pairs) -> str:
+    """The number by which FreeRADIUS's log names a packet, in parentheses. It begins again at 0 with the server."""
+    return dict(pairs).get("Kibali-Packet", "")
 
 
 def accounting_request(pairs: Pairs, now: datetime) -> AccountingRequest | RouterRestart | None:

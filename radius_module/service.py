@@ -143,7 +143,8 @@ class Service:
     def _decided(self, request: AccessRequest, row: Row | psycopg.Error | None, now: datetime) -> Decision | Exception:
         try:
             if isinstance(row, psycopg.Error):
-                self._log(f"a login of router {request.router_id} can not be looked up: {type(row).__name__}")
+                what = f"a login of router {request.router_id} can not be looked up: {type(row).__name__}"
+                self._log(f"({request.packet}) {what}")
                 raise Unanswerable("PostgreSQL refuses the look-up")
             if row is None:
                 raise Unanswerable("the router is not ours any more")
@@ -216,7 +217,7 @@ class Service:
                 service=request.service or "",
                 result="accept" if is_accept else "reject",
                 reason=reason,
-                detail=decision.detail if decision else {},
+                detail={**(decision.detail if decision else {}), "packet": request.packet},
             )
         )
 
@@ -242,7 +243,7 @@ class Service:
         if account is None:
             reason = Reason.UNKNOWN_DEVICE if request.is_mac_login else Reason.UNKNOWN_USER
             return Decision(request, reason, found.language, None, detail)
-        password = None if found.by_device else self._password(account.subscription_id, found.password_sealed)
+        password = None if found.by_device else self._password(request, account.subscription_id, found.password_sealed)
         detail["plan_id"] = found.plan_id
         self._add_recent_logins(account, now)
         return decision_on(request, account, password, found.language, detail, now)
@@ -253,11 +254,11 @@ class Service:
         if recent:
             account.open_sessions = (*sessions, *recent)
 
-    def _password(self, subscription_id: int, sealed: bytes) -> str:
+    def _password(self, request: AccessRequest, subscription_id: int, sealed: bytes) -> str:
         try:
             return self._keyring.open(sealed, f"subscription.password:{subscription_id}")
         except EncryptionError as error:
-            self._log(f"a login can not be decided: {error}")
+            self._log(f"({request.packet}) a login can not be decided: {error}")
             raise Unanswerable("the password can not be read") from None
 
     # Accounting
