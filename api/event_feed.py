@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC
 from itertools import pairwise
 
-from db.event_feed import EventRow
+from db.event_feed import EventRow, LiveRow
 from isp.event_types import is_seen
 
 # A client that is further behind than this is too slow.
 KEPT_EVENTS = 2_000
+# So many messages of what is live, a second apart, wait for a client that takes nothing; then the oldest is lost to it.
+KEPT_LIVE = 5
 # Clients refuse messages that are too long: many at 1 MiB, which are so many characters at four bytes each.
 MOST_CHARACTERS = 250_000
 
@@ -80,6 +82,27 @@ class Batch:
         return made
 
 
+class LiveBatch:
+    """What is live and was heard of together; the message is made once for all who see the same of it."""
+
+    def __init__(self, number: int, rows: Sequence[LiveRow]) -> None:
+        self.number = number
+        """1 for the first of its feed."""
+        self._rows = rows
+        self._texts: dict[object, str] = {}
+
+    def message(self, wanted: Filter) -> str:
+        """Empty for a client that sees none of it."""
+        if wanted.key not in self._texts:
+            seen = [
+                {"type": row.type, "router_id": row.router_id, "data": row.data}
+                for row in self._rows
+                if wanted.passes(row.type)
+            ]
+            self._texts[wanted.key] = _json({"type": "live", "readings": seen}) if seen else ""
+        return self._texts[wanted.key]
+
+
 class Feed:
     """`newest`: everything up to this id was published here, or before there was this feed."""
 
@@ -92,6 +115,9 @@ class Feed:
         self._batches: deque[Batch] = deque()
         self._count = 0
         self._oldest_after = newest
+        self._live: deque[LiveBatch] = deque(maxlen=KEPT_LIVE)
+        self.live_number = 0
+        """Of the last LiveBatch."""
 
     def publish(self, rows: Sequence[EventRow]) -> None:
         """The events that follow `newest`."""
@@ -107,6 +133,15 @@ class Feed:
             self._count -= len(dropped)
             self._oldest_after = dropped.last_id
         self.wake()
+
+    def publish_live(self, rows: Sequence[LiveRow]) -> None:
+        self.live_number += 1
+        self._live.append(LiveBatch(self.live_number, rows))
+        self.wake()
+
+    def live_behind(self, number: int) -> list[LiveBatch]:
+        """Those after that one, as far as they are kept."""
+        return [batch for batch in self._live if batch.number > number]
 
     def wake(self) -> None:
         changed, self.changed = self.changed, asyncio.Event()
@@ -140,4 +175,8 @@ def event_json(row: EventRow) -> str:
         "router_id": row.router_id,
         "data": row.data,
     }
+    return _json(content)
+
+
+def _json(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

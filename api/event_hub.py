@@ -12,13 +12,15 @@ import psycopg
 import structlog
 
 from api.event_feed import Batch, Feed
-from db.event_feed import PAGE, EventReader, Span, notifications
+from db.event_feed import PAGE, EventReader, LiveRow, Notification, Span, notifications
 
 # Should nobody wake us: a network that swallows notifications.
 LOOK_EVERY_S = 5.0
 HEARTBEAT_S = 15.0
 # Events that come this close together travel in one message: at most 50 messages a second to each client.
 GATHER_S = 0.02
+# Likewise what is live, of which only the newest counts.
+LIVE_EVERY_S = 1.0
 _TRY_AGAIN_S = 0.5
 
 AWAY = (psycopg.Error, OSError, TimeoutError)
@@ -36,6 +38,8 @@ class Hub:
         self._feeds: dict[int, Feed] = {}
         self._opening = asyncio.Lock()
         self._news: set[int] = set()
+        self._live_rows: dict[int, dict[tuple[str, int | None], LiveRow]] = {}
+        """By tenant, the newest of each: what comes too often for `_pass_on_live` replaces what came before."""
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_away = False
@@ -87,22 +91,31 @@ class Hub:
 
     def _start(self) -> None:
         if not self._tasks:
-            self._tasks = [asyncio.create_task(work()) for work in (self._listen, self._fan_out, self._beat)]
+            works = (self._listen, self._fan_out, self._pass_on_live, self._beat)
+            self._tasks = [asyncio.create_task(work()) for work in works]
 
     async def _listen(self) -> None:
         while True:
             try:
-                async with notifications(self._dsn, "kibali-api-listen") as tenants:
+                async with notifications(self._dsn, "kibali-api-listen") as notified:
                     self.is_listening = True
                     self._look_at_all()  # for what was committed while nobody listened
-                    async for tenant_id in tenants:
-                        if tenant_id in self._feeds:
-                            self._news.add(tenant_id)
-                            self._wake.set()
+                    async for told in notified:
+                        self._heard(told)
             except AWAY as error:
                 self._seen_away(error)
             self.is_listening = False
             await asyncio.sleep(_TRY_AGAIN_S)
+
+    def _heard(self, told: Notification) -> None:
+        tenant_id, row = told.tenant_id, told.live
+        if tenant_id is None or tenant_id not in self._feeds:
+            return
+        if row is None:
+            self._news.add(tenant_id)
+            self._wake.set()
+        else:
+            self._live_rows.setdefault(tenant_id, {})[row.type, row.router_id] = row
 
     async def _fan_out(self) -> None:
         while True:
@@ -132,6 +145,14 @@ class Hub:
             if len(rows) < PAGE:
                 return
             await asyncio.sleep(0)  # let what there is be sent
+
+    async def _pass_on_live(self) -> None:
+        while True:
+            await asyncio.sleep(LIVE_EVERY_S)
+            gathered, self._live_rows = self._live_rows, {}
+            for tenant_id, rows in gathered.items():
+                if feed := self._feeds.get(tenant_id):
+                    feed.publish_live(list(rows.values()))
 
     async def _beat(self) -> None:
         while True:

@@ -133,7 +133,7 @@ class EventSocket:
         raise _End(BAD_MESSAGE, "malformed", "After the first message there is nothing to say.")
 
     async def _tell(self, feed: Feed, wanted: Filter, after: int) -> NoReturn:
-        is_live = False
+        is_live, live_seen = False, feed.live_number
         while True:
             if not feed.has_all_after(after):
                 if is_live:
@@ -147,6 +147,7 @@ class EventSocket:
                     await self._send(message.text)
                 after = batch.last_id
             if not batches:
+                live_seen = await self._tell_live(feed, wanted, live_seen)
                 if time.monotonic() - self._last_sent >= HEARTBEAT_S - 1:
                     await self._send_json({"type": "heartbeat", "last_id": after})
                 await changed.wait()
@@ -160,6 +161,14 @@ class EventSocket:
         for message in batch.messages(wanted, after):
             await self._send(message.text)
         return batch.last_id
+
+    async def _tell_live(self, feed: Feed, wanted: Filter, seen: int) -> int:
+        """What is live since `seen`; the number of the last that was sent, or passed over."""
+        for batch in feed.live_behind(seen):
+            if text := batch.message(wanted):
+                await self._send(text, counts=False)
+            seen = batch.number
+        return seen
 
     async def _guard(self, watcher: Watcher) -> NoReturn:
         ask_at = time.monotonic() + ASK_AGAIN_EVERY_S
@@ -178,10 +187,13 @@ class EventSocket:
         await self._websocket.send_json(message)
         self._last_sent = time.monotonic()
 
-    async def _send(self, text: str) -> None:
+    async def _send(self, text: str, *, counts: bool = True) -> None:
+        """`counts`: it says how far the client is, as a heartbeat would."""
         self._sending_since = time.monotonic()
         await self._websocket.send({"type": "websocket.send", "text": text})
-        self._sending_since, self._last_sent = None, time.monotonic()
+        self._sending_since = None
+        if counts:
+            self._last_sent = time.monotonic()
 
     async def _close(self, end: _End) -> None:
         log.info("a client's connection is ended", code=end.code, reason=end.name)

@@ -1,6 +1,7 @@
 """Events for those who wait for them: one connection that reads for a whole process, in one tenant at a time."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from psycopg.rows import TupleRow
 from db.engine import CONNECT_TIMEOUT_S
 
 CHANNEL = "kibali_event"
+LIVE_CHANNEL = "kibali_live"
 PAGE = 500
 _ANSWER_WITHIN_S = 8
 # Whatever stands between us and PostgreSQL: a connection that is gone is noticed in half a minute.
@@ -50,6 +52,23 @@ class Span:
 
     oldest: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """How something is just now. Told to who listens, and kept nowhere."""
+
+    type: str
+    router_id: int | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    tenant_id: int | None
+    """None: no tenant's."""
+    live: LiveRow | None = None
+    """None: there are new events."""
 
 
 class EventReader:
@@ -114,16 +133,38 @@ async def connect(dsn: str, name: str) -> AsyncConnection[TupleRow]:
 
 
 @asynccontextmanager
-async def notifications(dsn: str, name: str) -> AsyncIterator[AsyncIterator[int | None]]:
-    """The tenants of which there are new events, as they are committed; None where it is an event of no tenant."""
+async def notifications(dsn: str, name: str) -> AsyncIterator[AsyncIterator[Notification]]:
+    """What is told as it is committed: that there are new events, and what is live."""
     connection = await connect(dsn, name)
     try:
-        await connection.execute(f"LISTEN {CHANNEL}")
+        for channel in (CHANNEL, LIVE_CHANNEL):
+            await connection.execute(f"LISTEN {channel}")
 
-        async def tenants() -> AsyncIterator[int | None]:
+        async def heard() -> AsyncIterator[Notification]:
             async for notify in connection.notifies():
-                yield int(notify.payload) if notify.payload else None
+                found = _live(notify.payload) if notify.channel == LIVE_CHANNEL else _news(notify.payload)
+                if found is not None:
+                    yield found
 
-        yield tenants()
+        yield heard()
     finally:
         await connection.close()
+
+
+# Whoever may connect may notify: what is none of ours is passed over.
+
+
+def _news(payload: str) -> Notification | None:
+    try:
+        return Notification(int(payload) if payload else None)
+    except ValueError:
+        return None
+
+
+def _live(payload: str) -> Notification | None:
+    try:
+        told = json.loads(payload)
+        row = LiveRow(str(told["type"]), told["router_id"], dict(told["data"]))
+        return Notification(int(told["tenant_id"]), row)
+    except (ValueError, TypeError, KeyError):
+        return None
