@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
-from sqlalchemy import CursorResult, delete, func, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,8 @@ from db import event
 from db.job import UNFINISHED, Job, in_state
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
+
+Row = TypeVar("Row")
 
 SORTS = {"id": Sort(Job.id, int)}
 STATES = ("pending", "running", "succeeded", "failed", "cancelled")
@@ -48,6 +51,22 @@ def counts_by_queue(session: Session) -> dict[str, QueueCounts]:
         queue: QueueCounts(due, later, running, failed, None if waited_s is None else int(waited_s))
         for queue, due, later, running, failed, waited_s in session.execute(statement)
     }
+
+
+def abandoned(session: Session, of: type[Row], is_open: ColumnElement[bool]) -> list[tuple[Row, str]]:
+    """Rows, with a `job_id`, that are open though their job is over, locked; and why it ended without a word to them:
+    its worker was killed, it ran too long, somebody cancelled it.
+    """
+    statement = (
+        select(of, Job.state, Job.error)
+        .join(Job, Job.id == of.job_id)  # type: ignore[attr-defined]
+        .where(is_open, in_state("failed", "cancelled", "succeeded"))
+        .with_for_update(of=of)
+    )
+    return [
+        (row, "It was cancelled." if state == "cancelled" else error or "Its job ended before it did.")
+        for row, state, error in session.execute(statement).all()
+    ]
 
 
 def newest(

@@ -8,7 +8,6 @@ from sqlalchemy import Boolean, CheckConstraint, Index, Integer, UniqueConstrain
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from db import event
 from db.base import Base, CreatedAt, Id, Sealed, String, TenantId, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
@@ -170,16 +169,6 @@ def remove(session: Session, router_id: int, now: datetime) -> None:
     if router.removed_at is None:
         router.removed_at = router.updated_at = now
         session.execute(delete(RouterTunnel).where(RouterTunnel.router_id == router_id))
-    session.flush()
-
-
-def set_status(session: Session, router: Router, status: str, reason: str | None, now: datetime) -> None:
-    """With an event if it is another one; `reason` says what is wrong and what to do."""
-    if router.status != status:
-        data = {"status": status, "before": router.status, "reason": reason}
-        event.record(session, "router.status", data, router.tenant_id, router_id=router.id)
-        router.status, router.status_changed_at = status, now
-    router.status_reason = reason
     session.flush()
 
 

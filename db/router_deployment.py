@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Base, BigInt, CreatedAt, Id, Json, Sealed, String, TenantId, Timestamp
+from db.radius_session import RadiusSession
 from db.refusal import Conflict, NotFound
 from isp.encryption import Keyring
 from isp.router_diff import Action, Change
@@ -81,7 +82,8 @@ class RouterDeployment(Base):
     error: Mapped[String | None]
     """Why it failed, or why the last try did, and what to do."""
     radius: Mapped[String | None]
-    """`proved`: the router asked us and took our answer. `waiting`: no customer has come yet, so nobody knows."""
+    """`proved`: the router asked us and took our answer. `waiting`: no customer has come yet, so nobody knows; the
+    first one who does proves it."""
     notes: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
     """What is left to be done by hand."""
     created_at: Mapped[CreatedAt]
@@ -216,6 +218,31 @@ def standing(session: Session, router_id: int) -> RouterDeployment | None:
         .order_by(RouterDeployment.id.desc())
         .limit(1)
     )
+
+
+def why_failed(session: Session, router_id: int) -> str | None:
+    """Of the newest deployment, if it failed."""
+    last = newest(session, router_id, limit=1)
+    return last[0].error if last and last[0].state == "failed" else None
+
+
+def prove_waiting(session: Session) -> Sequence[RouterDeployment]:
+    """Those that were `waiting` and are proved now: since their end a customer's session began on the router.
+
+    For that the router took our Access-Accept, and we its accounting, which is signed with the secret of both.
+    """
+    came = select(RadiusSession.session_key).where(
+        RadiusSession.tenant_id == RouterDeployment.tenant_id,
+        RadiusSession.router_id == RouterDeployment.router_id,
+        RadiusSession.subscription_id.is_not(None),
+        RadiusSession.started_at > RouterDeployment.finished_at,
+    )
+    return session.scalars(
+        update(RouterDeployment)
+        .where(RouterDeployment.state == "completed", RouterDeployment.radius == "waiting", came.exists())
+        .values(radius="proved")
+        .returning(RouterDeployment)
+    ).all()
 
 
 def steps(session: Session, deployment_id: int, *states: str) -> Sequence[RouterDeploymentStep]:

@@ -1,6 +1,7 @@
 """Imports from running routers: what was asked, what came of each item. Pools live here too."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, func, select
@@ -9,7 +10,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from db.base import Base, BigInt, CreatedAt, Id, Json, String, TenantId, Timestamp
 from db.refusal import NotFound
 
-STATES = ("pending", "running", "completed", "failed")
+OPEN = ("pending", "running")
+STATES = (*OPEN, "completed", "failed")
 OUTCOMES = ("new", "imported", "there", "failed")
 
 
@@ -104,6 +106,10 @@ def create(
     session.add(made)
     session.flush()
     return made
+
+
+def fail(asked: RouterImport, reason: str, now: datetime) -> None:
+    asked.state, asked.error, asked.finished_at = "failed", reason, now
 
 
 def by_id(session: Session, router_id: int, import_id: int) -> RouterImport:

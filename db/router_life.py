@@ -1,7 +1,8 @@
-"""The life of a router as others see it: pending → probing → online | connection_failed; online or active ⇄ offline.
+"""The life of a router as others see it.
 
-Each change is an event `router.status` in its transaction, with the reason in words; the first contact is
-`router.connected` beside it.
+pending → probing → online | connection_failed; online or active ⇄ offline; any → provisioning → active, online or
+failed. While a deployment to it is under way (`provisioning`) nobody but that says how it is. Each change is an event
+`router.status` in its transaction, with the reason in words; the first contact is `router.connected` beside it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import event, router_tunnel
+from db import event, router_deployment, router_tunnel
 from db import router as routers
 from db.refusal import Conflict
 from db.router import Router
@@ -56,6 +57,23 @@ def probing(session: Session, router_id: int, now: datetime) -> None:
         set_status(session, found[0], "probing", None, now)
 
 
+def provisioning(session: Session, router_id: int, now: datetime) -> None:
+    """A deployment to it begins, or tries again. Whoever probes it need not any more."""
+    found = _locked(session, router_id)
+    if found is None:
+        return
+    router, state = found
+    state.probe_due_at, state.probe_tries, state.status_before = None, 0, None
+    set_status(session, router, "provisioning", None, now)
+
+
+def provisioned(session: Session, router_id: int, status: str, reason: str | None, now: datetime) -> None:
+    """The deployment is over; `reason` is why it failed."""
+    found = _locked(session, router_id)
+    if found is not None:
+        set_status(session, found[0], status, reason, now)
+
+
 def accept_certificate(session: Session, router_id: int, sha256: str, now: datetime) -> Router:
     """The one that the router offered is the one to expect from now on. Raises NotFound, Conflict."""
     router = routers.in_service(session, router_id)
@@ -97,7 +115,9 @@ def reached(
     if state.probe_due_at is not None:
         state.probe_due_at, state.probe_tries = None, 0
     if first or router.status == "offline":
-        set_status(session, router, state.status_before or "online", obstacles, now)
+        status = state.status_before or "online"
+        reason = router_deployment.why_failed(session, router.id) if status == "failed" else obstacles
+        set_status(session, router, status, reason, now)
         state.status_before = None
     elif router.status == "online" and facts is not None:
         set_status(session, router, "online", obstacles, now)

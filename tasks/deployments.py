@@ -3,12 +3,18 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import event, job_life, router_deployment, router_discovery, router_service, subscription_list
-from db import router as routers
-from db.job import Job
+from db import (
+    event,
+    job_life,
+    job_list,
+    router_deployment,
+    router_discovery,
+    router_life,
+    router_service,
+    subscription_list,
+)
 from db.router import Router
 from db.router_deployment import OPEN, UNDOES, RouterDeployment
 from isp.encryption import EncryptionError, Keyring
@@ -69,15 +75,15 @@ def discover_router(session: Session, job: RunningJob, router_id: int) -> None:
 @task(queue=MAINTENANCE)
 def settle_deployments(session: Session, job: RunningJob) -> None:
     """Ends those whose job ended without a word: its worker was killed, it ran too long, somebody cancelled it."""
-    over = (
-        select(RouterDeployment, Job.state, Job.error)
-        .join(Job, Job.id == RouterDeployment.job_id)
-        .where(RouterDeployment.state.in_(OPEN), Job.state.in_(("failed", "cancelled", "succeeded")))
-        .with_for_update(of=RouterDeployment)
-    )
-    for deployment, state, error in session.execute(over).all():
-        reason = "It was cancelled." if state == "cancelled" else error or "Its job ended before it did."
+    for deployment, reason in job_list.abandoned(session, RouterDeployment, RouterDeployment.state.in_(OPEN)):
         _fail(session, deployment, reason)
+
+
+@task(queue=MAINTENANCE)
+def prove_radius(session: Session, job: RunningJob) -> None:
+    """Where a customer came online since a deployment, RADIUS works: that of which nobody could tell is told then."""
+    for deployment in router_deployment.prove_waiting(session):
+        _tell(session, deployment, {"stage": "completed", "percent": 100, "radius": deployment.radius})
 
 
 def _run(session: Session, job: RunningJob, deployment_id: int, keyring: Keyring) -> None:
@@ -91,7 +97,7 @@ def _run(session: Session, job: RunningJob, deployment_id: int, keyring: Keyring
     deployment.state, deployment.job_id = "running", job.id
     deployment.started_at = deployment.started_at or now
     deployment.error = deployment.finished_at = None
-    routers.set_status(session, router, "provisioning", None, now)
+    router_life.provisioning(session, router.id, now)
     job.commit_step(session)
     deployer = Deployer(session, job, deployment, router, keyring, _now)
     if deployment.kind in UNDOES:
@@ -112,7 +118,7 @@ def _complete(session: Session, deployment: RouterDeployment, router: Router) ->
     deployment.finished_at = now
     session.flush()
     serves = router_deployment.standing(session, router.id) is not None
-    routers.set_status(session, router, "active" if serves else "online", None, now)
+    router_life.provisioned(session, router.id, "active" if serves else "online", None, now)
     _tell(session, deployment, {"stage": "completed", "percent": 100, "radius": deployment.radius})
 
 
@@ -132,8 +138,7 @@ def _fail(session: Session, deployment: RouterDeployment, reason: str) -> None:
     """With what was and was not applied."""
     now = _now()
     deployment.state, deployment.error, deployment.finished_at = "failed", reason, now
-    router = session.get_one(Router, deployment.router_id)
-    routers.set_status(session, router, "failed", reason, now)
+    router_life.provisioned(session, deployment.router_id, "failed", reason, now)
     steps = router_deployment.summary(session, deployment.id)
     told = {"stage": "failed", "percent": deployment.percent, "reason": reason, **steps}
     _tell(session, deployment, told)

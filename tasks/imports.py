@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from db import event, job_life
+from db import event, job_life, job_list
 from db import router as routers
 from db import router_import as imports
 from db.job import Job
@@ -13,7 +13,7 @@ from db.router_import import RouterImport
 from isp.encryption import Keyring
 from tasks import routeros
 from tasks.enqueue import enqueue
-from tasks.queues import PROVISIONING
+from tasks.queues import MAINTENANCE, PROVISIONING
 from tasks.registry import task
 from tasks.router_access import target_of
 from tasks.router_import import Importer, read
@@ -50,6 +50,14 @@ def import_router(session: Session, job: RunningJob, import_id: int) -> None:
     event.record(session, "router.imported", data, router.tenant_id, router_id=router.id)
 
 
+@task(queue=MAINTENANCE)
+def settle_imports(session: Session, job: RunningJob) -> None:
+    """Ends those whose job ended without a word. They wrote nothing."""
+    for asked, reason in job_list.abandoned(session, RouterImport, RouterImport.state.in_(imports.OPEN)):
+        words = f"{reason.rstrip('.')}. Nothing was taken over: import it again."
+        imports.fail(asked, words, datetime.now(UTC))
+
+
 def request(
     session: Session, router_id: int, *, dry_run: bool, plans: dict[str, int], confirmed: dict[str, object]
 ) -> tuple[RouterImport, Job]:
@@ -66,5 +74,4 @@ def _fail(job: RunningJob, import_id: int, reason: str) -> None:
     with job.sessions.begin() as session:
         if not job_life.hold(session, job.claim):
             raise LeaseLost
-        asked = session.get_one(RouterImport, import_id)
-        asked.state, asked.error, asked.finished_at = "failed", reason, datetime.now(UTC)
+        imports.fail(session.get_one(RouterImport, import_id), reason, datetime.now(UTC))

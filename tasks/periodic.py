@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.dashboards import EVERY_S, prune_figures, refresh_dashboards
-from tasks.deployments import settle_deployments
+from tasks.deployments import prove_radius, settle_deployments
 from tasks.idempotency import prune_idempotency_keys
+from tasks.imports import settle_imports
 from tasks.maintenance import (
     archive_sessions,
     close_ghosts,
@@ -49,6 +50,8 @@ PERIODIC = (
     Periodic("prune-webhooks", prune_webhooks, every_s=86_400),
     Periodic("prune-logins", prune_logins, every_s=600),
     Periodic("settle-deployments", settle_deployments, every_s=60),
+    Periodic("settle-imports", settle_imports, every_s=60),
+    Periodic("prove-radius", prove_radius, every_s=60),
     Periodic("forget-unread-imports", forget_unread_imports, every_s=3600),
     Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
     Periodic("prune-router-history", prune_router_history, every_s=3600),

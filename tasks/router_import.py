@@ -39,7 +39,7 @@ _READ = {
         ("name", "password", "profile", "address", "mac-address", "disabled", "comment", "dynamic"),
     ),
 }
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('router_import'), CAST(:tenant_id AS integer))")
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('router_import'), CAST(:tenant_id AS integer))")
 KINDS: tuple[Kind, ...] = ("ppp", "hotspot")
 
 
@@ -80,7 +80,7 @@ class Importer:
         self._pools(found.pools)
         plan_of, why_not = self._plans(found)
         # Two imports at once, of two routers of a tenant, must not both find a name free.
-        self.session.execute(_ONE_AT_A_TIME, {"tenant_id": self.router.tenant_id})
+        self.session.execute(ONE_AT_A_TIME, {"tenant_id": self.router.tenant_id})
         new = self._new(found.accounts, why_not)
         if not self.asked.dry_run:
             self._write(new, plan_of)
@@ -300,4 +300,4 @@ class Importer:
         for each in self._outcomes:
             counts[each["kind"]][each["outcome"]] += 1
         self.asked.counts = {kind: dict(of_kind) for kind, of_kind in counts.items()}
-        self.asked.state, self.asked.finished_at = "completed", self.now
+        self.asked.state, self.asked.error, self.asked.finished_at = "completed", None, self.now

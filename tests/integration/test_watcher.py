@@ -17,12 +17,14 @@ from sqlalchemy.exc import OperationalError
 from db import router as routers
 from db import router_life
 from db.engine import make_engine, session_factory
+from db.prepare import prepare
 from db.router import Router
 from settings import Settings
 from tasks.watched_router import Unreached
 from tests.fakes.routeros import RunningRouter, fake_router, fake_routers, ready_router
 from tests.integration.test_routeros_client import never_accepting
 from tests.integration.watching import Site, site_of, wait_until, watcher_process, watching
+from tests.servers import UNPRIVILEGED, Servers, base_environ, process_environ
 
 VERSIONS = ("6.42", "6.49", "7.12", "7.16", "7.21")
 
@@ -414,6 +416,36 @@ class TestDeath:
             wait_until(lambda: site.state(made).read_at != read_at, "it is read as ever")
             fake.power_off()
             site.wait_for(made, "offline")
+
+    def test_a_postgresql_that_restarts_is_waited_for_and_the_watching_goes_on(
+        self, secrets: Mapping[str, str], private_directory: Path, var: Path
+    ) -> None:
+        if UNPRIVILEGED:
+            os.chown(var, UNPRIVILEGED.pw_uid, UNPRIVILEGED.pw_gid)
+        environ = process_environ({**base_environ(var), **secrets})
+        settings = Settings.load(environ, checkout=private_directory)
+        servers = Servers(environ, settings)
+        with ExitStack() as stack:
+            stack.callback(servers.stop_all)
+            servers.start("postgres")
+            prepare(settings)
+            site = stack.enter_context(site_of(settings))
+            watched, dying = stack.enter_context(fake_router()), stack.enter_context(fake_router())
+            stack.enter_context(watching(site))
+            made = [site.know(fake) for fake in (watched, dying)]
+            for router_id in made:
+                site.wait_for(router_id, "online")
+            servers.stop("postgres")
+            dying.power_off()  # while nobody can write that down
+            count = len(watched.commands())
+            wait_until(lambda: len(watched.commands()) > count, "it is read on")
+            servers.start("postgres")
+            site.engine.dispose()
+            read_at = site.state(made[0]).read_at
+            wait_until(lambda: site.state(made[0]).read_at != read_at, "what is read is stored again", within_s=40)
+            site.wait_for(made[1], "offline", within_s=40)
+            assert site.router(made[0]).status == "online"
+            assert len(site.events(made[0])) == 1, "nothing was said of it"
 
 
 def as_superuser(site: Site) -> psycopg.Connection[Any]:
