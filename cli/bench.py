@@ -134,14 +134,15 @@ def events(context: click.Context, /, **_values: object) -> None:
 
 
 @bench.command()
-@click.option("--quick", is_flag=True, help="A minute and a half: whether everything works, not how fast it is.")
+@click.option("--quick", is_flag=True, help="Two minutes: whether everything works, not how fast it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--no-save", is_flag=True, help="Write nothing to bench/results/.")
 @click.pass_context
 def routers(context: click.Context, /, **_values: object) -> None:
     """Watch 500 fake routers, of which some hang and some refuse: who is late, and what it costs.
 
-    Takes some three minutes and wants the machine for itself. It writes bench/results/routers-DATE.md and .json.
+    Afterwards, how long a deployment and imports take. All of it takes some four minutes and wants the machine for
+    itself. It writes bench/results/routers-DATE.md and .json.
     """
     if not (CHECKOUT / "bench").exists():
         raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
