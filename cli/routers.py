@@ -6,7 +6,7 @@ import click
 
 from api.schemas.base import given, values_of
 from api.schemas.router import RouterChange, RouterCreate, RouterOut, RouterQuery
-from cli import router_imports, router_service
+from cli import router_backups, router_imports, router_service
 from cli.desk import at_tenant, tenant_option
 from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
@@ -140,5 +140,6 @@ for command in (
     accept_certificate,
     *router_service.COMMANDS,
     *router_imports.COMMANDS,
+    *router_backups.COMMANDS,
 ):
     router.add_command(command)

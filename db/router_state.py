@@ -46,3 +46,7 @@ class RouterState(Base):
     ppp_sessions: Mapped[int | None] = mapped_column(Integer)
     interfaces: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     """As InterfaceTraffic in tasks/router_reading.py."""
+    backup_due_at: Mapped[Timestamp | None]
+    """When its configuration is read next; None: as soon as it answers."""
+    backup_error: Mapped[String | None]
+    """Why the last reading of its configuration came to nothing."""

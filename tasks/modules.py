@@ -13,6 +13,7 @@ TASK_MODULES = (
     "tasks.payments",
     "tasks.pull_payments",
     "tasks.renewals",
+    "tasks.router_backups",
     "tasks.router_housekeeping",
     "tasks.sms",
     "tasks.webhook_deliveries",

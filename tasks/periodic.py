@@ -18,6 +18,7 @@ from tasks.maintenance import (
 )
 from tasks.payments import prune_webhooks, renew_expired, sweep_intents
 from tasks.pull_payments import pull_all
+from tasks.router_backups import back_up_due, prune_router_backups
 from tasks.router_housekeeping import prune_router_history
 from tasks.sms import prune_sms
 from tasks.subscriber_imports import forget_unread_imports
@@ -55,4 +56,6 @@ PERIODIC = (
     Periodic("forget-unread-imports", forget_unread_imports, every_s=3600),
     Periodic("prune-idempotency-keys", prune_idempotency_keys, every_s=3600),
     Periodic("prune-router-history", prune_router_history, every_s=3600),
+    Periodic("back-up-due", back_up_due, every_s=300),
+    Periodic("prune-router-backups", prune_router_backups, every_s=86_400),
 )

@@ -21,6 +21,7 @@ from api.endpoint import Endpoint, Resource
 from tests.integration.payment_api import Shop, cash
 from tests.integration.router_rows import (
     CONFIG,
+    backed_up,
     configured,
     deployed,
     deployment_path,
@@ -327,6 +328,12 @@ SAMPLES: dict[str, Callable[[Shop], Sample]] = {
     "POST /routers/{id}/verify": lambda shop: Sample(f"/routers/{shop.router()['id']}/verify"),
     "GET /routers/{id}/live": lambda shop: Sample(f"/routers/{shop.router()['id']}/live"),
     "GET /routers/{id}/history": lambda shop: Sample(f"/routers/{shop.router()['id']}/history"),
+    "POST /routers/{id}/backup": lambda shop: Sample(f"/routers/{shop.router()['id']}/backup"),
+    "GET /routers/{id}/backups": lambda shop: Sample(f"/routers/{backed_up(shop)}/backups"),
+    "GET /routers/{id}/backups/{number}": lambda shop: Sample(f"/routers/{backed_up(shop)}/backups/1"),
+    "GET /routers/{id}/backups/{number}/diff": lambda shop: Sample(
+        f"/routers/{backed_up(shop)}/backups/2/diff?against=1"
+    ),
     "POST /routers/{id}/certificate": lambda shop: Sample(
         f"/routers/{with_another_certificate(shop)}/certificate", {"sha256": "ab" * 32}
     ),

@@ -1,8 +1,13 @@
 """Routers that were discovered, configured or deployed to, as rows: for tests of the API that need no router."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+from db import router_backup
+from db.engine import make_engine, session_factory
+from db.router_state import RouterState
+from isp.encryption import Keyring
 from tasks.routeros_contents import read_contents
 from tasks.routeros_facts import read_facts
 from tests.fakes.routeros_ask import ask
@@ -53,6 +58,19 @@ def deployment_path(shop: Shop) -> str:
     router_id = deployed(shop)
     (found,) = shop.get(f"/routers/{router_id}/deployments")["items"]
     return f"/routers/{router_id}/deployments/{found['id']}"
+
+
+def backed_up(shop: Shop) -> int:
+    """Two versions of its configuration are kept."""
+    router_id = int(shop.router()["id"])
+    keyring = Keyring.parse(shop.settings.encryption_keys.reveal())
+    engine = make_engine(shop.settings, "worker", pool_size=1)
+    with session_factory(engine).begin() as session:
+        state = session.get_one(RouterState, router_id)
+        for text in ("# RouterOS 7.16\n", "# RouterOS 7.16\n/system identity set name=gate\n"):
+            router_backup.store(session, state, text, "7.16", keyring, datetime.now(UTC))
+    engine.dispose()
+    return router_id
 
 
 def disabled(shop: Shop) -> int:

@@ -155,6 +155,8 @@ def furnish_with_configuration(connection: psycopg.Connection[Any], tenant_id: i
         "INSERT INTO ip_pool (tenant_id, router_id, name, ranges, addresses)"
         " VALUES (%(tenant)s, %(router)s, 'p', 'r', 1)",
         "INSERT INTO router_import (tenant_id, router_id, dry_run) VALUES (%(tenant)s, %(router)s, true)",
+        "INSERT INTO router_backup (tenant_id, router_id, number, taken_at, confirmed_at, routeros_version, lines,"
+        " text_sealed) VALUES (%(tenant)s, %(router)s, 1, now(), now(), '7.16', 1, 'x')",
         "INSERT INTO router_import_row (tenant_id, import_id, kind, name, outcome)"
         " SELECT tenant_id, id, 'ppp', 'ann', 'new' FROM router_import WHERE tenant_id = %(tenant)s",
     ):

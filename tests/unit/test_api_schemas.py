@@ -251,6 +251,7 @@ INTERNAL = {
     "ip_pool",
     "router_import",
     "router_import_row",
+    "router_backup",
     *("event_total", "event_count", "webhook_delivery"),
 }
 # The same of single constraints, in tables that callers write in part.
