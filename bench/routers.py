@@ -66,7 +66,7 @@ class Size:
 
 
 FULL = Size(400, 50, 50, warm_s=40, measured_s=125, peer_s=30)
-QUICK = Size(16, 2, 2, warm_s=36, measured_s=33, peer_s=3)
+QUICK = Size(16, 2, 2, warm_s=32, measured_s=31, peer_s=3)
 
 
 @dataclass(frozen=True, slots=True)
