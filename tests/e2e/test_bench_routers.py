@@ -1,4 +1,4 @@
-"""`./kibali bench routers --quick`: it comes to its end, every healthy router is read, all that was asked for is done."""
+"""`./kibali bench routers --quick`: it comes to its end, each healthy router is read, what was asked for is done."""
 
 import json
 import subprocess

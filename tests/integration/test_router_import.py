@@ -16,6 +16,7 @@ from tasks import imports
 from tasks.routeros_errors import RouterError
 from tests.integration.api_server import shared_settings
 from tests.integration.router_bench import RouterBench, make_router_bench
+from tests.routeros_sentences import findings_in
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,26 @@ def test_afterwards_radius_decides_and_that_can_be_taken_back(bench: RouterBench
     assert {item["name"] for item in tables.find("/ip/hotspot/user", disabled="true")} == {"jane", "AA:BB:CC:00:00:02"}
     bench.deploy(router_id, kind="enable_accounts")
     assert bench.fakes[router_id].machine.snapshot() == before
+
+
+@pytest.mark.parametrize("version", ["6.49", "7.12", "7.16", "7.21"])
+def test_routeros_has_all_that_an_import_and_the_disabling_say(bench: RouterBench, version: str) -> None:
+    router_id = furnished(bench, version)
+    run(bench, router_id)
+    for kind in ("disable_accounts", "enable_accounts"):
+        assert bench.deploy(router_id, kind=kind).state == "completed"
+    said = [heard.words for heard in bench.fakes[router_id].heard if heard.words[0] != "/login"]
+    assert {words[0] for words in said} >= {
+        "/ip/pool/print",
+        "/ppp/profile/print",
+        "/ppp/secret/print",
+        "/ip/hotspot/user/profile/print",
+        "/ip/hotspot/user/print",
+        "/ppp/secret/set",
+        "/ip/hotspot/user/set",
+    }
+    for words in said:
+        assert findings_in(words) == [], words
 
 
 def test_a_router_that_dies_while_it_is_read_leaves_nothing(bench: RouterBench) -> None:
