@@ -4,6 +4,7 @@
 """
 
 import json
+import random
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from tests.fakes.routeros import PASSWORD, USERNAME
 
 def main() -> None:
     ports = json.loads(Path(sys.argv[1]).read_text("ascii"))
+    random.Random(1).shuffle(ports)  # noqa: S311 - those that hang are to be anywhere among them
     workers, seconds = int(sys.argv[2]), float(sys.argv[3])
     over = threading.Event()
     done: list[float] = []
