@@ -4,9 +4,7 @@ What is kept is the row that decided the login, its password sealed as in the da
 memory, and is written in the background.
 """
 
-import json
 import sqlite3
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
@@ -15,6 +13,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from time import sleep
 from typing import Any
+
+from msgpack import ExtType, UnpackException, packb, unpackb
 
 MAX_AGE = timedelta(hours=24)
 FLUSH_S = 0.1
@@ -33,7 +33,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS last_known (
     name TEXT PRIMARY KEY,
     seen_at REAL NOT NULL,
-    row TEXT NOT NULL
+    row BLOB NOT NULL
 ) WITHOUT ROWID
 """
 
@@ -105,7 +105,7 @@ class LastKnown:
             return None
         try:
             return _decode(found[1]), seen_at
-        except ValueError:  # damage that sqlite does not notice
+        except (ValueError, TypeError, OverflowError, UnpackException):  # damage that sqlite does not notice
             return None
 
     def _open(self) -> sqlite3.Connection | None:
@@ -210,7 +210,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _DAMAGED
 
 
-def _encoded(batch: dict[str, tuple[datetime, Row]]) -> Iterator[tuple[str, float, str]]:
+def _encoded(batch: dict[str, tuple[datetime, Row]]) -> Iterator[tuple[str, float, bytes]]:
     for number, (name, (at, row)) in enumerate(batch.items()):
         if row:
             yield name, at.timestamp(), _encode(row)
@@ -218,32 +218,29 @@ def _encoded(batch: dict[str, tuple[datetime, Row]]) -> Iterator[tuple[str, floa
             sleep(0)  # gives logins that wait for Python's lock their turn
 
 
-def _encode(row: Row) -> str:
-    return json.dumps(row, default=_tagged, separators=(",", ":"))
+# What MessagePack has no type for, and rows have.
+_TIME_OF_DAY = 1
 
 
-def _decode(text: str) -> Row:
-    row: Row = json.loads(text, object_hook=_untagged)
+def _encode(row: Row) -> bytes:
+    packed: bytes = packb(row, datetime=True, default=_extended)
+    return packed
+
+
+def _decode(packed: bytes) -> Row:
+    row = unpackb(packed, timestamp=3, ext_hook=_read_extended)
+    if not isinstance(row, list):
+        raise ValueError("that is no row")
     return row
 
 
-def _tagged(value: object) -> dict[str, str]:
-    match value:
-        case bytes() | memoryview():
-            return {"bytes": b64encode(value).decode()}
-        case datetime():
-            return {"datetime": value.isoformat()}
-        case time():
-            return {"time": value.isoformat()}
+def _extended(value: object) -> ExtType:
+    if isinstance(value, time):
+        return ExtType(_TIME_OF_DAY, value.isoformat().encode())
     raise TypeError(f"a row of a login holds no {type(value).__name__}")
 
 
-def _untagged(tagged: dict[str, str]) -> Any:
-    ((kind, text),) = tagged.items()
-    match kind:
-        case "bytes":
-            return b64decode(text)
-        case "datetime":
-            return datetime.fromisoformat(text)
-        case _:
-            return time.fromisoformat(text)
+def _read_extended(code: int, data: bytes) -> time:
+    if code != _TIME_OF_DAY:
+        raise ValueError(f"rows hold no values of type {code}")
+    return time.fromisoformat(data.decode())

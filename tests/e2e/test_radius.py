@@ -261,6 +261,9 @@ def test_threads_that_share_pythons_lock_share_a_processor_and_the_receiving_one
     assert allowed.pop(process.name) == os.sched_getaffinity(0)
     assert set(map(len, allowed.values())) == {1}
     assert len(set().union(*allowed.values())) == 1
+    policy = {task: os.sched_getscheduler(int(task)) for task in (process.name, *allowed)}
+    assert policy.pop(process.name) == os.SCHED_OTHER
+    assert set(policy.values()) == {os.SCHED_BATCH}
 
 
 def _process_of(radius: Radius) -> Path:

@@ -284,13 +284,33 @@ def test_a_damaged_file_is_begun_anew(
     assert started().recall(ADA, NOW) == (ROW, NOW)
 
 
-def test_a_row_that_can_not_be_read_is_unknown(started: Callable[[], LastKnown], path: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param('[1, "en", null]', id="text"),
+        b"",
+        b"\x93\x01\xa2e",
+        b"\x01",
+        b"\x91\x01\x01",
+        b"\xc1",
+        b"\x91\xd4\x63\x00",
+        b"\x91\xd6\x01what",
+        b"\x91\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x91\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x91\xa1\xff",
+    ],
+    ids=repr,
+)
+def test_a_row_that_can_not_be_read_is_unknown(
+    started: Callable[[], LastKnown], path: Path, damaged: str | bytes
+) -> None:
     known = started()
     remember(known, ADA)
     remember(known, BEN)
     known.close()
     database = sqlite3.connect(path)
-    database.execute("""UPDATE last_known SET row = '[1, "en", {"bytes": "AAA' WHERE name = ?""", (ADA,))
+    database.execute("UPDATE last_known SET row = ? WHERE name = ?", (damaged, ADA))
     database.commit()
     database.close()
     known = started()
