@@ -118,7 +118,7 @@ def _read(session: Session, keyring: Keyring) -> SampleLogin | None:
     subscription = session.scalar(
         select(Subscription).where(
             Subscription.tenant_id == demo.id,
-            func.lower(Subscription.username) == USERNAME,
+            Subscription.username_lower == USERNAME,
             Subscription.status != "cancelled",
         )
     )

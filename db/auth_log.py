@@ -37,7 +37,7 @@ class AuthLog(Base):
     subscription_id: Mapped[BigInt | None]
     username: Mapped[String]
     username_lower: Mapped[str] = mapped_column(Text, Computed("lower(username)", persisted=True))
-    """Behind row-level security an index serves only leakproof functions, and lower() is none: so it is a column."""
+    """As a subscription's."""
     calling_station_id: Mapped[str | None] = mapped_column(MACADDR)
     service: Mapped[String]
     result: Mapped[String]

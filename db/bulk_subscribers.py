@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -172,11 +172,10 @@ def _known(session: Session, tenant_id: int, rows: Sequence[Row]) -> _Known:
     of_phone = select(Subscriber.msisdn, Subscriber.id).where(
         subscriber, Subscriber.archived_at.is_(None), Subscriber.msisdn.in_(phones)
     )
-    lower = func.lower(Subscription.username)
     of_name = (
-        select(lower.label("name"), Subscriber.id, Subscriber.msisdn)
+        select(Subscription.username_lower.label("name"), Subscriber.id, Subscriber.msisdn)
         .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-        .where(subscription, alive, lower.in_(usernames))
+        .where(subscription, alive, Subscription.username_lower.in_(usernames))
     )
     of_mac = select(Device.mac).where(Device.tenant_id == tenant_id, Device.mac.in_(macs))
     of_address = select(Subscription.framed_ip_address).where(

@@ -3,9 +3,11 @@
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    Computed,
     ForeignKeyConstraint,
     Index,
     PrimaryKeyConstraint,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -28,8 +30,9 @@ class Subscription(Base):
             unique=True,
             postgresql_where="status <> 'cancelled'",
         ),
-        # Finds cancelled ones too, so that their former holders are told so.
+        # For logins. Finds cancelled ones too, so that their former holders are told so.
         Index("subscription_tenant_id_username_idx", "tenant_id", text("lower(username)")),
+        Index("subscription_tenant_id_username_lower_idx", "tenant_id", "username_lower"),
         Index("subscription_tenant_id_subscriber_id_idx", "tenant_id", "subscriber_id"),
         Index("subscription_tenant_id_plan_id_idx", "tenant_id", "plan_id"),
         Index(
@@ -61,6 +64,8 @@ class Subscription(Base):
     plan_id: Mapped[BigInt]
     service: Mapped[String]
     username: Mapped[String]
+    username_lower: Mapped[str] = mapped_column(Text, Computed("lower(username)", persisted=True), deferred=True)
+    """Behind row-level security an index serves only leakproof functions, and lower() is none: so it is a column."""
     password_sealed: Mapped[Sealed]
     """Sealed for `subscription.password:<id>`. CHAP and MS-CHAP need the clear text, so a hash would not do."""
     status: Mapped[String] = mapped_column(server_default="active")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, func, insert, select
+from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
 from db import tenant
@@ -216,7 +216,7 @@ def _free_username(session: Session, subscriber: Subscriber, service: str) -> st
     phone = subscriber.msisdn if service == "hotspot" else None
     for username in (phone, credentials.new_username(), credentials.new_username()):
         mine = Subscription.tenant_id == subscriber.tenant_id
-        taken = mine & (func.lower(Subscription.username) == username) & (Subscription.status != "cancelled")
+        taken = mine & (Subscription.username_lower == username) & (Subscription.status != "cancelled")
         if username and not session.scalar(select(exists().where(taken))):
             return username
     return credentials.new_username()

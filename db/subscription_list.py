@@ -15,7 +15,7 @@ from isp.subscription import State, Status, state
 
 SORTS = {
     "id": Sort(Subscription.id, int),
-    "username": Sort(func.lower(Subscription.username), str),
+    "username": Sort(Subscription.username_lower, str),
     "created_at": Sort(Subscription.created_at, datetime),
     "expires_at": Sort(Subscription.expires_at, datetime, nullable=True),
 }
@@ -106,7 +106,7 @@ def _conditions(filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
     if filters.service is not None:
         conditions.append(Subscription.service == filters.service)
     if filters.username is not None:
-        conditions.append(func.lower(Subscription.username) == func.lower(filters.username))
+        conditions.append(Subscription.username_lower == func.lower(filters.username))
     if filters.mac is not None:
         owner = select(Device.subscription_id).where(Device.mac == filters.mac)
         conditions.append(Subscription.id.in_(owner))
@@ -133,4 +133,4 @@ def _is_in(wanted: State, now: datetime) -> ColumnElement[bool]:
 def usernames(session: Session, tenant_id: int) -> set[str]:
     """Of all that are not cancelled, in lower case."""
     mine = (Subscription.tenant_id == tenant_id) & (Subscription.status != "cancelled")
-    return set(session.scalars(select(func.lower(Subscription.username)).where(mine)))
+    return set(session.scalars(select(Subscription.username_lower).where(mine)))

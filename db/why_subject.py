@@ -95,7 +95,7 @@ def _device(text: str) -> str | None:
 
 def _belongs(names: tuple[str, ...], msisdn: str | None, mac: str | None) -> list[ColumnElement[bool]]:
     """What makes a subscription one of the subject's."""
-    ways: list[ColumnElement[bool]] = [func.lower(Subscription.username).in_([func.lower(name) for name in names])]
+    ways: list[ColumnElement[bool]] = [Subscription.username_lower.in_([func.lower(name) for name in names])]
     if msisdn is not None:
         holders = select(Subscriber.id).where(Subscriber.msisdn == msisdn)
         ways.append(Subscription.subscriber_id.in_(holders))

@@ -162,7 +162,7 @@ class Importer:
 
     def _new(self, found: Sequence[Account], why_not: Mapping[str, str]) -> list[Account]:
         of_tenant = (Subscription.tenant_id == self.router.tenant_id) & (Subscription.status != "cancelled")
-        names = select(func.lower(Subscription.username), Subscription.id).where(of_tenant)
+        names = select(Subscription.username_lower, Subscription.id).where(of_tenant)
         taken: dict[str, int] = {row[0]: row[1] for row in self.session.execute(names)}
         addresses = {
             str(address)
