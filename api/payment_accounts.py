@@ -13,6 +13,7 @@ from api.schemas.payment_account import (
     PaymentAccountOut,
     PaymentAccountTerms,
 )
+from api.services import services_of
 from db import audit, payment_account
 from db.payment_account import NewPaymentAccount
 from isp.webhook_urls import c2b_urls as urls_of
@@ -30,6 +31,7 @@ def index(call: Call) -> Reply:
 @with_body(OWNERS, PaymentAccountCreate, {201: PaymentAccountOut})
 def create(call: Call, body: PaymentAccountCreate) -> Reply:
     """Makes a payment account."""
+    payment_account.check_base_url(body.base_url, services_of(call.request).settings.gateway_networks)
     new = NewPaymentAccount(**values_of(body))
     account = payment_account.create(call.session, call.tenant_id, new, call.keyring)
     return Reply(PaymentAccountOut.of(account), 201, {"Location": f"/api/v1/payment-accounts/{account.id}"})
@@ -44,6 +46,7 @@ def read(call: Call) -> Reply:
 @with_body(OWNERS, PaymentAccountChange, {200: PaymentAccountOut})
 def change(call: Call, body: PaymentAccountTerms) -> Reply:
     """Changes a payment account: what is given, and of its credentials those that are given."""
+    payment_account.check_base_url(body.base_url, services_of(call.request).settings.gateway_networks)
     return Reply(PaymentAccountOut.of(payment_account.change(call.session, call.id, given(body), call.keyring)))
 
 

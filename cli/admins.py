@@ -20,6 +20,7 @@ from isp import credentials
 from settings import Settings
 
 COLUMNS = ("id", "email", "role", "tenant_id", "created_at", "last_login_at", "disabled_at")
+SESSION_COLUMNS = ("id", "address", "user_agent", "created_at", "last_used_at", "expires_at")
 TOKEN_COLUMNS = ("id", "name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
 
 
@@ -134,6 +135,42 @@ def reset_totp(settings: Settings, email: str) -> None:
         if not admin_totp.turn_off(session, found.id):
             raise Failure(f"{found.email} has no one-time passwords.")
     click.echo(f"{found.email} logs in with the password alone")
+
+
+@admin.command()
+@click.argument("email")
+@json_option
+@pass_settings
+def show(settings: Settings, email: str, as_json: bool) -> None:
+    """One admin."""
+    with at_platform(settings) as session:
+        found = AdminOut.of(admins.by_email(session, email))
+    print_record(found, as_json=as_json)
+
+
+@admin.command()
+@click.argument("email")
+@json_option
+@pass_settings
+def sessions(settings: Settings, email: str, as_json: bool) -> None:
+    """Where an admin is logged in, newest first."""
+    with at_platform(settings) as session:
+        found = admins.by_email(session, email)
+        open_ones = admin_session.open_ones(session, found.id, datetime.now(UTC))
+        rows = [{name: getattr(each, name) for name in SESSION_COLUMNS} for each in open_ones]
+    print_rows(rows, SESSION_COLUMNS, as_json=as_json)
+
+
+@admin.command("end-session")
+@click.argument("email")
+@click.argument("session_id", metavar="ID", type=ID)
+@pass_settings
+def end_session(settings: Settings, email: str, session_id: int) -> None:
+    """Ends one session of an admin; `sessions` has the ids."""
+    with at_platform(settings) as session:
+        found = admins.by_email(session, email)
+        admin_session.end(session, session_id, found.id, datetime.now(UTC))
+    click.echo(f"session {session_id} of {found.email} ended")
 
 
 @admin.command()

@@ -109,28 +109,20 @@ def payments(context: click.Context, /, **_values: object) -> None:
     _become("bench.payments", context)
 
 
-def _become(module: str, context: click.Context) -> NoReturn:
-    if not (CHECKOUT / "bench").exists():
-        raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
-    os.chdir(CHECKOUT)
-    command = [sys.executable, "-m", module, *_arguments(context)]
-    os.execv(command[0], command)  # noqa: S606
-
-
 @bench.command()
 @click.option("--clients", type=int, help="How many watch: 1000 unless given.")
 @click.option("--rate", type=int, help="Events a second: 100 unless given.")
 @click.option("--seconds", type=float, help="How long: 20 unless given.")
 @click.option("--quick", is_flag=True, help="Some seconds: whether everything works, not how fast it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--no-save", is_flag=True, help="Write nothing to bench/results/.")
 @click.pass_context
 def events(context: click.Context, /, **_values: object) -> None:
-    """Measure the time from the commit of an event until every client that watches has it."""
-    if not (CHECKOUT / "bench").exists():
-        raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
-    os.chdir(CHECKOUT)
-    command = [sys.executable, "-m", "bench.events", *_arguments(context)]
-    os.execv(command[0], command)  # noqa: S606
+    """Measure the time from the commit of an event until every client that watches has it.
+
+    Takes a minute and wants the machine for itself. It writes bench/results/events-DATE.md and .json.
+    """
+    _become("bench.events", context)
 
 
 @bench.command()
@@ -144,10 +136,14 @@ def routers(context: click.Context, /, **_values: object) -> None:
     Afterwards, how long a deployment and imports take. All of it takes some four minutes and wants the machine for
     itself. It writes bench/results/routers-DATE.md and .json.
     """
+    _become("bench.routers", context)
+
+
+def _become(module: str, context: click.Context) -> NoReturn:
     if not (CHECKOUT / "bench").exists():
         raise Failure("there are no benchmarks here: they come with the checkout, not with the image.")
     os.chdir(CHECKOUT)
-    command = [sys.executable, "-m", "bench.routers", *_arguments(context)]
+    command = [sys.executable, "-m", module, *_arguments(context)]
     os.execv(command[0], command)  # noqa: S606
 
 

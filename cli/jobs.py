@@ -1,10 +1,12 @@
 """`kibali job`"""
 
+from itertools import islice
 from typing import Any
 
 import click
 
 from cli.desk import at_platform
+from cli.lists import every_row
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
 from db import job_list
@@ -41,8 +43,10 @@ def list_jobs(
 ) -> None:
     """Jobs, newest first."""
     with at_platform(settings) as session:
-        found = job_list.newest(session, queue=queue_name, states=states, task=task, limit=limit)
-        rows = [job_row(each) for each in found]
+        found = every_row(
+            "-id", lambda request: job_list.page(session, request, queue=queue_name, states=states, task=task)
+        )
+        rows = [job_row(each) for each in islice(found, limit)]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from api.schemas.payment_account import (
     PaymentAccountChange,
     PaymentAccountCreate,
     PaymentAccountOut,
+    RegisterPull,
 )
 from cli.desk import at_tenant, tenant_option
 from cli.failure import Failure
@@ -49,6 +50,7 @@ def add(settings: Settings, /, tenant_slug: str | None, source: str | None, as_j
     """Makes a payment account. Its secrets are asked for, or read from FILE; they are never shown."""
     body = read_options(PaymentAccountCreate, {**options, "credentials": read_secrets(NAMES, source)})
     with at_tenant(settings, tenant_slug) as desk:
+        payment_account.check_base_url(body.base_url, settings.gateway_networks)
         new = NewPaymentAccount(**values_of(body))
         made = PaymentAccountOut.of(payment_account.create(desk.session, desk.tenant.id, new, desk.keyring))
     print_record(made, as_json=as_json)
@@ -99,6 +101,7 @@ def change(
         options["credentials"] = read_secrets(NAMES, source)
     body = read_options(PaymentAccountChange, options)
     with at_tenant(settings, tenant_slug) as desk:
+        payment_account.check_base_url(body.base_url, settings.gateway_networks)
         changed = payment_account.change(desk.session, account_id, given(body), desk.keyring)
         record = PaymentAccountOut.of(changed)
     print_record(record, as_json=as_json)
@@ -153,6 +156,33 @@ def register_c2b(settings: Settings, account_id: int, tenant_slug: str | None) -
         job_id = payment_orders.register_c2b(desk.session, desk.tenant.id, account_id).id
     await_job(settings, job_id)
     click.echo(f"M-Pesa tells Kibali of what is paid to payment account {account_id}")
+
+
+@accounts.command("register-pull")
+@account_argument
+@model_options(RegisterPull)
+@tenant_option
+@pass_settings
+def register_pull(settings: Settings, /, account_id: int, tenant_slug: str | None, **options: Any) -> None:
+    """Has M-Pesa keep what is paid to the account, so that Kibali finds payments that nobody told of."""
+    body = read_options(RegisterPull, options)
+    check_public_url(settings)
+    with at_office(settings, tenant_slug) as desk:
+        job_id = payment_orders.register_pull(desk.session, desk.tenant.id, account_id, body.nominated_phone).id
+    await_job(settings, job_id)
+    click.echo(f"M-Pesa keeps what is paid to payment account {account_id}")
+
+
+@accounts.command()
+@account_argument
+@tenant_option
+@pass_settings
+def pull(settings: Settings, account_id: int, tenant_slug: str | None) -> None:
+    """Looks for payments that nobody told of, now. It is done every ten minutes by itself."""
+    with at_office(settings, tenant_slug) as desk:
+        job_id = payment_orders.pull(desk.session, desk.tenant.id, account_id).id
+    await_job(settings, job_id)
+    click.echo(f"what was paid to payment account {account_id} is in the books: ./kibali payment list")
 
 
 def check_public_url(settings: Settings) -> None:

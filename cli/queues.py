@@ -1,6 +1,7 @@
 """`kibali queue`"""
 
 from dataclasses import asdict
+from itertools import islice
 
 import click
 from redis import Redis, RedisError
@@ -8,6 +9,7 @@ from redis import Redis, RedisError
 from cli.desk import at_platform
 from cli.failure import Failure
 from cli.jobs import FAILED_COLUMNS, job_row
+from cli.lists import every_row
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
 from db import job_list
@@ -69,8 +71,8 @@ def _workers_alive(settings: Settings) -> dict[str, int] | None:
 def failed(settings: Settings, queue_name: str | None, limit: int, as_json: bool) -> None:
     """Failed jobs of QUEUE, or of all queues, newest first."""
     with at_platform(settings) as session:
-        found = job_list.newest(session, queue=queue_name, states=("failed",), limit=limit)
-        rows = [job_row(job) for job in found]
+        found = every_row("-id", lambda request: job_list.page(session, request, queue=queue_name, states=("failed",)))
+        rows = [job_row(job) for job in islice(found, limit)]
     print_rows(rows, FAILED_COLUMNS, as_json=as_json)
 
 

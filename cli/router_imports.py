@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import click
 
-from api.schemas.router_import import ImportOut, ImportRowOut
+from api.schemas.router_import import ImportOut, ImportRowOut, PoolOut
 from cli.desk import at_tenant, tenant_option
 from cli.failure import Failure
+from cli.fields import ID
+from cli.lists import printable
 from cli.office import at_office, await_job
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
 from cli.router_service import WITHIN_S, asking, router_id_argument
+from db import router as routers
 from db import router_import as imports
 from settings import Settings
 from tasks import deployment_requests
@@ -45,6 +48,34 @@ def import_(
         )
         import_id, job_id = asked.id, job.id
     await_job(settings, job_id, WITHIN_S)
+    _show(settings, router_id, import_id, tenant_slug, as_json=as_json)
+
+
+@click.command("import-report")
+@router_id_argument
+@click.argument("import_id", metavar="IMPORT", type=ID)
+@tenant_option
+@json_option
+@pass_settings
+def import_report(settings: Settings, router_id: int, import_id: int, tenant_slug: str | None, as_json: bool) -> None:
+    """What an import did, or would do: how many, which, and why not."""
+    _show(settings, router_id, import_id, tenant_slug, as_json=as_json)
+
+
+@click.command()
+@router_id_argument
+@tenant_option
+@json_option
+@pass_settings
+def pools(settings: Settings, router_id: int, tenant_slug: str | None, as_json: bool) -> None:
+    """The router's pools that were imported."""
+    with at_tenant(settings, tenant_slug) as desk:
+        routers.by_id(desk.session, router_id)
+        rows = [printable(PoolOut.of(pool), as_json=as_json) for pool in imports.pools(desk.session, router_id)]
+    print_rows(rows, tuple(PoolOut.model_fields), as_json=as_json)
+
+
+def _show(settings: Settings, router_id: int, import_id: int, tenant_slug: str | None, *, as_json: bool) -> None:
     with at_tenant(settings, tenant_slug) as desk:
         done = ImportOut.of(imports.by_id(desk.session, router_id, import_id)).model_dump(mode="json")
         rows = [ImportRowOut.of(row).model_dump(mode="json") for row in imports.rows(desk.session, import_id)]
@@ -68,7 +99,7 @@ enable_accounts = asking(
     "enable-accounts", deployment_requests.enable_accounts, "Gives the router back its own accounts."
 )
 
-COMMANDS = (import_, disable_accounts, enable_accounts)
+COMMANDS = (import_, import_report, pools, disable_accounts, enable_accounts)
 
 
 def _plan(text: str) -> tuple[str, int]:

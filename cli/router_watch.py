@@ -1,24 +1,35 @@
-"""`kibali router status|probe|live|accept-certificate`: how routers do."""
+"""`kibali router status|probe|live|history|accept-certificate`: how routers do."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import click
 
-from api.schemas.router import RouterLiveOut, RouterOut, RouterStatusOut
+from api.schemas.router import RouterLiveOut, RouterOut, RouterPeriodOut, RouterStatusOut
 from cli.desk import at_tenant, tenant_option
 from cli.failure import Failure
 from cli.fields import ID, print_record
+from cli.lists import printable
 from cli.options import json_option, pass_settings
 from cli.output import console, print_rows
 from db import router as routers
-from db import router_life
+from db import router_history, router_life
 from db.router_state import RouterState
 from isp.watch_plan import PROBE_TRIES
 from settings import Settings
 
 _LOOK_EVERY_S = 1.0
 _INTERFACES = ("name", "type", "running", "rx_bytes", "tx_bytes")
+_HISTORY = (
+    "began_at",
+    "readings",
+    "failures",
+    "cpu_load_percent",
+    "hotspot_sessions",
+    "ppp_sessions",
+    *_INTERFACES[3:],
+)
 
 
 @click.command()
@@ -74,6 +85,25 @@ def live(settings: Settings, router_id: int, tenant_slug: str | None, as_json: b
     interfaces = values.pop("interfaces") or []
     print_record(values, as_json=False)
     print_rows(interfaces, _INTERFACES, as_json=False)
+
+
+@click.command()
+@click.argument("router_id", metavar="ID", type=ID)
+@click.option("--hours", type=click.IntRange(1, 9600), default=24, show_default=True, help="The last so many.")
+@click.option("--period", type=click.Choice(["300", "3600"]), default="3600", show_default=True, help="In seconds.")
+@tenant_option
+@json_option
+@pass_settings
+def history(
+    settings: Settings, /, router_id: int, hours: int, period: str, tenant_slug: str | None, as_json: bool
+) -> None:
+    """What a router did over time, the oldest first."""
+    with at_tenant(settings, tenant_slug) as desk:
+        routers.by_id(desk.session, router_id)
+        since = desk.now - timedelta(hours=hours)
+        found = router_history.of(desk.session, router_id, int(period), since, limit=10_000)
+        rows = [printable(RouterPeriodOut.of(row), as_json=as_json) for row in found]
+    print_rows(rows, _HISTORY, as_json=as_json)
 
 
 @click.command("accept-certificate")

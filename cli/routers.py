@@ -13,7 +13,7 @@ from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
 from cli.router_tunnels import tunnel
-from cli.router_watch import accept_certificate, live, probe, status
+from cli.router_watch import accept_certificate, history, live, probe, status
 from db import router as routers
 from db import router_bootstrap
 from isp import credentials
@@ -137,6 +137,7 @@ for command in (
     status,
     probe,
     live,
+    history,
     accept_certificate,
     *router_service.COMMANDS,
     *router_imports.COMMANDS,

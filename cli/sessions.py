@@ -11,7 +11,7 @@ import click
 from api.schemas.session import SessionOut, SessionQuery
 from cli.desk import at_tenant, tenant_option
 from cli.failure import Failure
-from cli.fields import model_options, read_options
+from cli.fields import model_options, print_record, read_options
 from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
@@ -59,6 +59,18 @@ def list_sessions(
         found = every_row(query.sort, lambda request: session_list.page(desk.session, request, filters))
         rows = [printable(SessionOut.of(row), as_json=as_json) for row in islice(found, limit)]
     print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@session.command()
+@click.argument("session_key", metavar="SESSION_KEY", type=click.UUID)
+@tenant_option
+@json_option
+@pass_settings
+def show(settings: Settings, session_key: UUID, tenant_slug: str | None, as_json: bool) -> None:
+    """One session; list --json has the keys."""
+    with at_tenant(settings, tenant_slug) as desk:
+        found = SessionOut.of(session_list.by_key(desk.session, session_key))
+    print_record(found, as_json=as_json)
 
 
 @session.command("kick")

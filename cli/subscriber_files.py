@@ -10,9 +10,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from api.schemas.subscriber_import import FileImportOut
 from cli.desk import at_tenant, tenant_option
 from cli.failure import Failure
-from cli.fields import print_record
+from cli.fields import ID, print_record
+from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
-from cli.output import print_json, progress_console
+from cli.output import print_json, print_rows, progress_console
 from db import job_list, subscriber_export, subscriber_import
 from isp.subscriber_file import BadFile
 from settings import Settings
@@ -20,6 +21,16 @@ from tasks.subscriber_imports import start_import
 
 _LOOK_EVERY_S = 0.3
 _SHOWN_ERRORS = 20
+_COLUMNS = (
+    "id",
+    "created_at",
+    "finished_at",
+    "dry_run",
+    "rows_read",
+    "subscribers_made",
+    "subscriptions_made",
+    "rows_bad",
+)
 
 
 @click.command("import")
@@ -60,19 +71,30 @@ def import_file(
         return
     assert job_id is not None
     _follow(settings, tenant_slug, job_id)
+    if rows_bad := _report(settings, tenant_slug, import_id, as_json=as_json):
+        raise Failure(f"{rows_bad} rows were not taken. Put them right and import the file again.")
+
+
+@click.command()
+@tenant_option
+@json_option
+@pass_settings
+def imports(settings: Settings, tenant_slug: str | None, as_json: bool) -> None:
+    """Imports of files, the newest first."""
     with at_tenant(settings, tenant_slug) as desk:
-        found = subscriber_import.by_id(desk.session, import_id)
-        shown = FileImportOut.of(found).model_dump(mode="json")
-        errors = list(found.errors)
-    if as_json:
-        print_json({**shown, "errors": errors})
-    else:
-        print_record(shown, as_json=False)
-        for wrong in errors[:_SHOWN_ERRORS]:
-            column = f" {wrong['field']}:" if wrong["field"] else ""
-            click.echo(f"line {wrong['line']}:{column} {wrong['message']}", err=True)
-    if found.rows_bad:
-        raise Failure(f"{found.rows_bad} rows were not taken. Put them right and import the file again.")
+        found = every_row("-id", lambda request: subscriber_import.page(desk.session, request))
+        rows = [printable(FileImportOut.of(each), as_json=as_json) for each in found]
+    print_rows(rows, _COLUMNS, as_json=as_json)
+
+
+@click.command("import-report")
+@click.argument("import_id", metavar="IMPORT", type=ID)
+@tenant_option
+@json_option
+@pass_settings
+def import_report(settings: Settings, import_id: int, tenant_slug: str | None, as_json: bool) -> None:
+    """How far an import is, what it made, and what was wrong with which row."""
+    _report(settings, tenant_slug, import_id, as_json=as_json)
 
 
 @click.command("export")
@@ -91,6 +113,22 @@ def export_file(settings: Settings, file_format: str, output: Path | None, tenan
         finally:
             if output:
                 target.close()
+
+
+def _report(settings: Settings, tenant_slug: str | None, import_id: int, *, as_json: bool) -> int:
+    """How many rows were not taken."""
+    with at_tenant(settings, tenant_slug) as desk:
+        found = subscriber_import.by_id(desk.session, import_id)
+        shown = FileImportOut.of(found).model_dump(mode="json")
+        errors = list(found.errors)
+    if as_json:
+        print_json({**shown, "errors": errors})
+    else:
+        print_record(shown, as_json=False)
+        for wrong in errors[:_SHOWN_ERRORS]:
+            column = f" {wrong['field']}:" if wrong["field"] else ""
+            click.echo(f"line {wrong['line']}:{column} {wrong['message']}", err=True)
+    return found.rows_bad
 
 
 def _follow(settings: Settings, tenant_slug: str | None, job_id: int) -> None:

@@ -12,7 +12,7 @@ from cli.fields import ID, model_options, print_record, read_options
 from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
-from cli.subscriber_files import export_file, import_file
+from cli.subscriber_files import export_file, import_file, import_report, imports
 from db import ledger, ledger_list
 from db import subscriber as subscribers
 from settings import Settings
@@ -114,5 +114,5 @@ def remove(settings: Settings, subscriber_id: int, tenant_slug: str | None) -> N
     click.echo(f"subscriber {subscriber_id} is archived")
 
 
-subscriber.add_command(import_file)
-subscriber.add_command(export_file)
+for command in (import_file, imports, import_report, export_file):
+    subscriber.add_command(command)

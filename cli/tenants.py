@@ -9,7 +9,7 @@ from api.schemas.base import given, values_of
 from api.schemas.tenant import TenantChange, TenantCreate, TenantOut
 from cli.desk import at_platform, choose_tenant
 from cli.fields import model_options, print_record, read_options
-from cli.lists import printable
+from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
 from db import tenant as tenants
@@ -41,7 +41,8 @@ def add(settings: Settings, /, as_json: bool, **options: Any) -> None:
 def list_tenants(settings: Settings, as_json: bool) -> None:
     """All tenants."""
     with at_platform(settings) as session:
-        rows = [printable(TenantOut.of(row), as_json=as_json) for row in tenants.all_tenants(session)]
+        found = every_row("slug", lambda request: tenants.page(session, request))
+        rows = [printable(TenantOut.of(row), as_json=as_json) for row in found]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 

@@ -69,20 +69,6 @@ def abandoned(session: Session, of: type[Row], is_open: ColumnElement[bool]) -> 
     ]
 
 
-def newest(
-    session: Session, *, queue: str | None = None, states: Sequence[str] = (), task: str | None = None, limit: int = 50
-) -> list[Job]:
-    """Newest first; no state means all."""
-    statement = select(Job).order_by(Job.id.desc()).limit(limit)
-    if queue is not None:
-        statement = statement.where(Job.queue == queue)
-    if states:
-        statement = statement.where(in_state(*states))
-    if task is not None:
-        statement = statement.where(Job.task == task)
-    return list(session.scalars(statement))
-
-
 def page(
     session: Session,
     request: PageRequest,
@@ -91,7 +77,7 @@ def page(
     states: Sequence[str] = (),
     task: str | None = None,
 ) -> Page[Job]:
-    """As `newest`, page by page."""
+    """No state means all."""
     statement = select(Job)
     for column, value in ((Job.queue, queue), (Job.task, task)):
         if value is not None:

@@ -16,6 +16,8 @@ from db.base import Base, CreatedAt, Id, Sealed, String, TenantId, Timestamp
 from db.money import Kes
 from db.refusal import Invalid, NotFound
 from isp.encryption import Keyring
+from isp.public_address import why_not
+from settings import Networks
 
 CREDENTIALS = frozenset({"consumer_key", "consumer_secret", "passkey"})
 """What a Daraja account can not do without."""
@@ -121,6 +123,12 @@ def create(session: Session, tenant_id: int, new: NewPaymentAccount, keyring: Ke
     account.c2b_token_sealed = keyring.seal(token, f"payment_account.c2b_token:{account.id}")
     session.flush()
     return account
+
+
+def check_base_url(base_url: str | None, allowed: Networks) -> None:
+    """Raises Invalid for one that no worker may go to. What its name leads to is looked at each time it is used."""
+    if base_url is not None and (reason := why_not(base_url, allowed)) is not None:
+        raise Invalid(reason, field="base_url")
 
 
 def by_id(session: Session, account_id: int) -> PaymentAccount:

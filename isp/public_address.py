@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
 
 # NAT64 carries IPv4 in the last 32 bits: of a network that translates, to whatever lies inside of it.
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -24,6 +25,25 @@ def is_public(address: str) -> bool:
 def is_within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
     parsed = _bare(address)
     return any(parsed in network for network in networks)
+
+
+def why_not(url: str, allowed: Iterable[IPv4Network | IPv6Network]) -> str | None:
+    """What forbids a URL that somebody outside names, so far as it can be told without looking its host up.
+
+    `allowed` are networks that may be reached although they are not public, by http too.
+    """
+    parts, allowed = urlsplit(url), tuple(allowed)
+    try:
+        host = parts.hostname or ""
+        is_local = host == "localhost" or host.endswith(".localhost")
+        address = "127.0.0.1" if is_local else str(_bare(host))
+    except ValueError:  # a name: what it leads to is looked at each time
+        return None if parts.scheme == "https" or allowed else "It must begin with https."
+    if is_within(address, allowed):
+        return None
+    if not is_public(address):
+        return f"{host} is not on the public internet. Whoever runs Kibali may allow it: KIBALI_GATEWAY_NETWORKS."
+    return None if parts.scheme == "https" else "It must begin with https."
 
 
 def _bare(address: str) -> IPv4Address | IPv6Address:

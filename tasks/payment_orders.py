@@ -18,6 +18,7 @@ from db.payment_intent import NewIntent, PaymentIntent
 from db.refusal import Conflict, Invalid, NotFound
 from db.voucher import Redeemer
 from isp.encryption import Keyring
+from tasks import pull_payments
 from tasks.enqueue import enqueue
 from tasks.payment_accounts import check_credentials, register_c2b_urls
 from tasks.payments import apply_received, assign_suspense, push_prompt, record_refund, reverse_payment
@@ -112,6 +113,25 @@ def register_c2b(session: Session, tenant_id: int, account_id: int) -> Job:
         raise Conflict("This payment account is disabled.", code="disabled")
     args, unique_key = {"account_id": account.id}, f"register-c2b:{account.id}"
     return enqueue(session, register_c2b_urls, args, tenant_id=tenant_id, unique_key=unique_key)
+
+
+def register_pull(session: Session, tenant_id: int, account_id: int, msisdn: str) -> Job:
+    """M-Pesa is to keep what is paid to the account, so that it can be asked for. Raises NotFound, Conflict."""
+    account = payment_account.by_id(session, account_id)
+    if account.disabled_at is not None:
+        raise Conflict("This payment account is disabled.", code="disabled")
+    args, unique_key = {"account_id": account.id, "msisdn": msisdn}, f"register-pull:{account.id}"
+    return enqueue(session, pull_payments.register_pull, args, tenant_id=tenant_id, unique_key=unique_key)
+
+
+def pull(session: Session, tenant_id: int, account_id: int) -> Job:
+    """Payments that nobody told of are looked for, now. Raises NotFound, Conflict."""
+    account = payment_account.by_id(session, account_id)
+    if account.pull_registered_at is None:
+        message = "This account is not registered for that. Register it first: POST …/register-pull."
+        raise Conflict(message, code="not_registered")
+    args, unique_key = {"account_id": account.id}, f"pull:{account.id}"
+    return enqueue(session, pull_payments.pull_payments, args, tenant_id=tenant_id, unique_key=unique_key)
 
 
 def _apply_soon(session: Session, tenant_id: int, payment_id: int) -> None:

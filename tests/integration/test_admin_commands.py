@@ -161,3 +161,20 @@ def test_attempts_and_sessions_are_kept_as_long_as_they_count(shop: Shop) -> Non
     assert pruned(shop, now + timedelta(days=90)) == (0, 0)
     assert pruned(shop, now + timedelta(days=92))[1] > 0
     assert shop.count("admin_session") == 0
+
+
+def test_one_session_of_an_admin_is_seen_and_ended_and_the_others_stay(shop: Shop, shell: Shell) -> None:
+    who = person(shop)
+    other = log_in(shop, who.email).json()
+    assert shell.json("admin", "show", who.email)["email"] == who.email
+    shown = shell.json("admin", "sessions", who.email)
+    assert shown[0]["id"] == other["session_id"]
+    assert shown[0]["address"] == "127.0.0.1"
+    shell.run("admin", "end-session", who.email, str(other["session_id"]))
+    assert ask(shop, other["token"]).status_code == 401
+    assert ask(shop, who.token).status_code == 200
+    assert len(shell.json("admin", "sessions", who.email)) == len(shown) - 1
+    stranger = person(shop)
+    said = shell.run("admin", "end-session", stranger.email, str(shown[-1]["id"]), status=1)
+    assert "There is no such session" in said
+    assert ask(shop, who.token).status_code == 200

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -73,9 +74,8 @@ DAYS = ("--validity-unit", "days", "--validity-count", "30")
 
 def test_the_first_run_makes_an_operator_that_works(shop: Shop) -> None:
     engine = make_engine(shop.settings, "api", pool_size=1)
-    with session_factory(engine).begin() as session:
-        assert shop.login.api_token is not None
-        identity = admin.authenticate(session, credentials.api_token_hash(shop.login.api_token))
+    assert shop.login.api_token is not None
+    identity = admin.authenticate(engine, credentials.api_token_hash(shop.login.api_token))
     engine.dispose()
     assert identity is not None
     assert (identity.email, identity.role) == (shop.login.admin_email, "owner")
@@ -323,3 +323,50 @@ def test_the_database_says_where_it_is(shop: Shop) -> None:
 @pytest.mark.parametrize("group", ["tenant", "admin", "plan", "subscriber", "subscription", "router", "session", "db"])
 def test_every_group_explains_itself(shop: Shop, group: str) -> None:
     assert "Commands:" in shop.run(group, "--help")
+
+
+# What the API shows, too.
+
+
+def test_a_session_is_shown_by_its_key(shop: Shop) -> None:
+    key = "11111111-2222-3333-4444-555555555555"
+    with psycopg.connect(shop.settings.database_admin_dsn(shop.settings.database_name)) as connection:
+        connection.execute(
+            "INSERT INTO session (session_key, tenant_id, router_id, service, username, acct_session_id,"
+            " interim_interval_s, started_at, last_seen_at)"
+            " SELECT %s, tenant_id, id, 'hotspot', 'somebody', '81', 300, now(), now() FROM router LIMIT 1",
+            (key,),
+        )
+    assert shop.json("session", "show", key)["username"] == "somebody"
+    missing = shop.run("session", "show", key.replace("1", "2"), status=1)
+    assert "There is no such session" in missing
+
+
+def test_what_a_router_did_and_what_was_imported_is_shown(shop: Shop) -> None:
+    number = str(shop.json("router", "list")[0]["id"])
+    with psycopg.connect(shop.settings.database_admin_dsn(shop.settings.database_name)) as connection:
+        connection.execute(
+            "INSERT INTO router_history (router_id, period_s, began_at, tenant_id, readings, failures, cpu_load_sum,"
+            " cpu_load_max, hotspot_sessions_sum, hotspot_sessions_max, ppp_sessions_sum, ppp_sessions_max, rx_bytes,"
+            " tx_bytes) SELECT id, 3600, date_trunc('hour', now()), tenant_id, 4, 1, 80, 50, 12, 5, 0, 0, 7, 8"
+            " FROM router",
+        )
+    (period,) = shop.json("router", "history", number)
+    assert (period["cpu_load_percent"], period["hotspot_sessions"], period["failures"]) == (20.0, 3.0, 1)
+    assert shop.json("router", "history", number, "--period", "300") == []
+    assert shop.json("router", "pools", number) == []
+    assert "There is no such" in shop.run("router", "import-report", number, "999", status=1)
+    assert "There is no such" in shop.run("subscriber", "import-report", "999", status=1)
+    assert shop.json("subscriber", "imports") == []
+
+
+def test_payments_that_nobody_told_of_are_asked_for_only_where_m_pesa_keeps_them(shop: Shop) -> None:
+    credentials = "consumer_key=key\nconsumer_secret=secret\npasskey=passkey\n"
+    names = ("--kind", "paybill", "--name", "Main", "--shortcode", "600000")
+    made = shop.json("payment-account", "add", *names, "--credentials", "-", stdin=credentials)
+    number = str(made["id"])
+    assert "is not registered for that" in shop.run("payment-account", "pull", number, status=1)
+    phone = ("--nominated-phone", "0712345678")
+    assert "KIBALI_PUBLIC_URL" in shop.run("payment-account", "register-pull", number, *phone, status=1)
+    inside = ("--base-url", "https://10.0.0.1")
+    assert "--base-url" in shop.run("payment-account", "change", number, *inside, status=1)

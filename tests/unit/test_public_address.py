@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from isp.public_address import is_public, is_within
+from isp.public_address import is_public, is_within, why_not
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,28 @@ def test_an_address_within_networks() -> None:
     assert is_within("fd00::1", networks)
     assert not is_within("10.2.0.1", networks)
     assert not is_within("fe80::1%eth0", [])
+
+
+HERE = (ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"))
+
+
+@pytest.mark.parametrize(
+    ("url", "outside", "inside"),
+    [
+        ("https://api.safaricom.co.ke", None, None),
+        ("https://8.8.8.8/path", None, None),
+        ("http://8.8.8.8", "https", "https"),
+        ("http://gateway.example", "https", None),  # it may lead to what is allowed: looked at when it is used
+        ("https://10.1.2.3", "not on the public internet", None),
+        ("http://10.1.2.3:8080", "not on the public internet", None),
+        ("http://localhost:8080", "not on the public internet", None),
+        ("https://db.localhost", "not on the public internet", None),
+        ("https://169.254.169.254", "not on the public internet", "not on the public internet"),
+        ("https://[::1]", "not on the public internet", "not on the public internet"),
+        ("https://[::ffff:192.168.0.1]", "not on the public internet", "not on the public internet"),
+    ],
+)
+def test_a_url_is_refused_for_what_can_be_seen_of_it(url: str, outside: str | None, inside: str | None) -> None:
+    for allowed, expected in (((), outside), (HERE, inside)):
+        said = why_not(url, allowed)
+        assert said is None if expected is None else expected in str(said)
