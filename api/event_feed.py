@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC
 from itertools import pairwise
 
+from api.websocket_protocol import text_frame
 from db.event_feed import EventRow, LiveRow
 from isp.event_types import is_seen
 
@@ -37,9 +40,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent; whoever has had it has had everything up to `last_id`."""
+    """What is sent, made once for all; whoever has had it has had everything up to `last_id`."""
 
     text: str
+    frame: bytes
     last_id: int
 
 
@@ -103,6 +107,30 @@ class LiveBatch:
         return self._texts[wanted.key]
 
 
+@dataclass(slots=True, eq=False)
+class Follower:
+    """A client that has had everything, and is written to as soon as there is more, without its task's doing.
+
+    `write` takes a frame, or says that the client is slow or gone; then, for a heartbeat and for what is live, it is the
+    task's `turn`.
+    """
+
+    wanted: Filter
+    after: int
+    write: Callable[[bytes], bool]
+    last_sent: float
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, batch: Batch, now: float) -> bool:
+        """Whether all that the client sees of it was written; `after` is how far it got."""
+        for message in batch.messages(self.wanted, self.after):
+            if not self.write(message.frame):
+                return False
+            self.after, self.last_sent = message.last_id, now
+        self.after = batch.last_id
+        return True
+
+
 class Feed:
     """`newest`: everything up to this id was published here, or before there was this feed."""
 
@@ -110,8 +138,7 @@ class Feed:
         self.tenant_id = tenant_id
         self.newest = newest
         self.clients = 0
-        self.changed = asyncio.Event()
-        """Set, for good, when there is something new; then there is another."""
+        self._followers: set[Follower] = set()
         self._batches: deque[Batch] = deque()
         self._count = 0
         self._oldest_after = newest
@@ -132,7 +159,20 @@ class Feed:
             dropped = self._batches.popleft()
             self._count -= len(dropped)
             self._oldest_after = dropped.last_id
-        self.wake()
+        now = time.monotonic()
+        for follower in [each for each in self._followers if not each.take(batch, now)]:
+            self._followers.discard(follower)
+            follower.turn.set()
+
+    @contextmanager
+    def followed_by(self, follower: Follower) -> Iterator[None]:
+        """One that has had everything up to `newest`."""
+        assert follower.after >= self.newest
+        self._followers.add(follower)
+        try:
+            yield
+        finally:
+            self._followers.discard(follower)
 
     def publish_live(self, rows: Sequence[LiveRow]) -> None:
         self.live_number += 1
@@ -144,8 +184,9 @@ class Feed:
         return [batch for batch in self._live if batch.number > number]
 
     def wake(self) -> None:
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
+        """Gives every follower its turn."""
+        for follower in self._followers:
+            follower.turn.set()
 
     def has_all_after(self, event_id: int) -> bool:
         """Whether `behind` knows of every event that follows this id."""
@@ -162,7 +203,8 @@ class Feed:
 
 
 def _message(texts: Sequence[str], last_id: int) -> Message:
-    return Message(f'{{"type":"events","last_id":{last_id},"events":[{",".join(texts)}]}}', last_id)
+    text = f'{{"type":"events","last_id":{last_id},"events":[{",".join(texts)}]}}'
+    return Message(text, text_frame(text), last_id)
 
 
 def event_json(row: EventRow) -> str:

@@ -17,13 +17,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api import body, event_access
 from api.event_access import Watcher
-from api.event_feed import Feed, Filter
+from api.event_feed import Feed, Filter, Follower
 from api.event_hub import AWAY, HEARTBEAT_S
 from api.problem import Problem
 from api.schemas.base import validate
 from api.schemas.event import Hello
 from api.services import Services
-from api.websocket_protocol import abort
+from api.websocket_protocol import abort, frame_writer
 from db.refusal import Invalid
 
 HELLO_WITHIN_S = 5.0
@@ -133,7 +133,7 @@ class EventSocket:
         raise _End(BAD_MESSAGE, "malformed", "After the first message there is nothing to say.")
 
     async def _tell(self, feed: Feed, wanted: Filter, after: int) -> NoReturn:
-        is_live, live_seen = False, feed.live_number
+        is_live, has_beaten, live_seen = False, False, feed.live_number
         while True:
             if not feed.has_all_after(after):
                 if is_live:
@@ -141,16 +141,26 @@ class EventSocket:
                 after = await self._tell_missed(feed, wanted, after)
                 continue
             is_live = True
-            changed, batches = feed.changed, feed.behind(after)
+            batches = feed.behind(after)
             for batch in batches:
                 for message in batch.messages(wanted, after):
                     await self._send(message.text)
                 after = batch.last_id
             if not batches:
                 live_seen = await self._tell_live(feed, wanted, live_seen)
-                if time.monotonic() - self._last_sent >= HEARTBEAT_S - 1:
+                has_beaten = not has_beaten and time.monotonic() - self._last_sent >= HEARTBEAT_S - 1
+                if has_beaten:  # and look again: there may be more by now
                     await self._send_json({"type": "heartbeat", "last_id": after})
-                await changed.wait()
+                elif after >= feed.newest and live_seen == feed.live_number:
+                    after = await self._follow(feed, wanted, after)
+
+    async def _follow(self, feed: Feed, wanted: Filter, after: int) -> int:
+        """Until it does not keep up, or there is something for its task to do; how far it got."""
+        follower = Follower(wanted, after, frame_writer(self._websocket), self._last_sent)
+        with feed.followed_by(follower):
+            await follower.turn.wait()
+        self._last_sent = follower.last_sent
+        return follower.after
 
     async def _tell_missed(self, feed: Feed, wanted: Filter, after: int) -> int:
         """Everything behind `after` that is in the table, a page of it; the last id of it."""

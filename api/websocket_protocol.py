@@ -1,11 +1,14 @@
 """uvicorn's WebSocket, which also lets go of a client that takes nothing any more, and how it is run."""
 
+import struct
+from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _ABORT = "abort_connection"
+_WRITE = "write_frame"
 
 
 class Protocol(WebSocketsSansIOProtocol):
@@ -13,7 +16,15 @@ class Protocol(WebSocketsSansIOProtocol):
         state: dict[str, Any] = self.scope.setdefault("state", {})
         # An orderly close waits until what is in the buffers was taken: for such a client, for ever.
         state[_ABORT] = self.transport.abort
+        state[_WRITE] = self.write_frame
         await super().run_asgi()
+
+    def write_frame(self, frame: bytes) -> bool:
+        """Whether it was written: not to a client that is slow, or gone."""
+        if not self.writable.is_set() or self.disconnected or self.close_sent or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
 
 # Nobody has to say much here. A client that does not answer a ping is gone. Deflating would cost more than it saves,
@@ -25,6 +36,23 @@ UVICORN_OPTIONS: dict[str, Any] = {
     "ws_ping_timeout": 20.0,
     "ws_per_message_deflate": False,
 }
+
+
+def text_frame(text: str) -> bytes:
+    """A message as it goes to any client: whole, and, from a server, without a mask (RFC 6455, 5.2)."""
+    payload = text.encode()
+    length = len(payload)
+    if length < 126:
+        return struct.pack("!BB", 0x81, length) + payload
+    if length < 1 << 16:
+        return struct.pack("!BBH", 0x81, 126, length) + payload
+    return struct.pack("!BBQ", 0x81, 127, length) + payload
+
+
+def frame_writer(websocket: WebSocket) -> Callable[[bytes], bool]:
+    """Writes what `text_frame` made, to an accepted client, at once or not at all; says which."""
+    writer: Callable[[bytes], bool] = websocket.scope["state"][_WRITE]
+    return writer
 
 
 def abort(websocket: WebSocket) -> None:

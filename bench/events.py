@@ -8,12 +8,15 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
 import click
 import psycopg
 
 from bench import event_clients, machine
+from bench.api import RESULTS
+from bench.markdown import table
 from bench.surroundings import Surroundings, running_postgres, surroundings
 from cli.failure import Failure
 from cli.output import print_json, print_rows, progress_console
@@ -50,7 +53,8 @@ class Result:
 @click.option("--seconds", type=click.FloatRange(1, 300), default=20, show_default=True)
 @click.option("--quick", is_flag=True, help="Some seconds: whether everything works, not how fast it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def main(*, clients: int, rate: int, seconds: float, quick: bool, as_json: bool) -> None:
+@click.option("--no-save", is_flag=True, help="Write nothing to bench/results/.")
+def main(*, clients: int, rate: int, seconds: float, quick: bool, as_json: bool, no_save: bool) -> None:
     """What `./kibali bench events` runs."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if quick:
@@ -63,6 +67,8 @@ def main(*, clients: int, rate: int, seconds: float, quick: bool, as_json: bool)
         ):
             result = measure(around, api.pid, clients, rate, seconds)
             made_on = machine.describe(around)
+    if not quick and not no_save:
+        _save(result, made_on)
     if as_json:
         print_json({"machine": asdict(made_on), "result": asdict(result)})
     else:
@@ -70,6 +76,24 @@ def main(*, clients: int, rate: int, seconds: float, quick: bool, as_json: bool)
         progress_console().print(f"{made_on.processors} × {made_on.processor}, PostgreSQL {made_on.postgresql}")
     if result.missed or result.told != result.clients * result.events:
         raise Failure(f"{result.missed} events were missed, or some were told twice")
+
+
+def _save(result: Result, m: machine.Machine) -> None:
+    directory = RESULTS if os.access(RESULTS, os.W_OK) else Settings.load().var / "bench-results"
+    directory.mkdir(parents=True, exist_ok=True)
+    date = datetime.now(UTC).date().isoformat()
+    path = directory / f"events-{date}"
+    content = {"date": date, "machine": asdict(m), "result": asdict(result)}
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    values = asdict(result)
+    figures = table([*values], [[str(each) for each in values.values()]])
+    circumstances = (
+        f"{m.processor}, {m.processors} processors, {m.memory_gib} GiB, {m.kernel}; PostgreSQL {m.postgresql}, Python"
+        f" {m.python}, Kibali {m.commit}. One process of the API; writer, clients and PostgreSQL share the machine."
+    )
+    head = f"# From the commit of an event to every client, {date}"
+    path.with_suffix(".md").write_text("\n\n".join([head, circumstances, figures]) + "\n", "utf-8")
+    progress_console().print(f"written: {path}.md and .json", markup=False, soft_wrap=True)
 
 
 def measure(around: Surroundings, api_pid: int, clients: int, rate: int, seconds: float) -> Result:
