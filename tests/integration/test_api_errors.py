@@ -2,21 +2,19 @@
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from redis import Redis
 
 from api.failure_limit import FAILURES
 from db import admin
 from db.engine import make_engine, session_factory
-from settings import Settings
-from tests.integration.api_server import Client, api_of, shared_settings, token_of
+from tests.integration.api_server import Client, token_of
 from tests.unit.test_api_body import HOSTILE
+
+pytestmark = pytest.mark.usefixtures("no_failures_so_far")
 
 ID = 10**15
 EVERY_ROUTE = [
@@ -45,29 +43,6 @@ EVERY_ROUTE = [
     ("GET", "/sessions"),
     ("GET", "/sessions/00000000-0000-0000-0000-000000000000"),
 ]
-
-
-@pytest.fixture(scope="module")
-def api(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Client]:
-    with (
-        shared_settings(
-            server_environ, postgres_server, redis_server, template_database, private_directory
-        ) as settings,
-        api_of(settings) as client,
-    ):
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def _no_failures_so_far(redis_server: Settings) -> None:
-    with Redis.from_url(redis_server.redis_dsn()) as client:
-        client.flushall()
 
 
 def error(response: httpx.Response, status: int) -> dict[str, str]:

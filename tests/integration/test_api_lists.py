@@ -1,8 +1,7 @@
 """Lists: every row once, page by page, in the order and with the filters asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,24 +10,10 @@ import pytest
 
 from db.page import MAX_COUNT
 from settings import Settings
-from tests.integration.api_server import Client, api_of, shared_settings
+from tests.integration.api_server import Client, api_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PLANS = [("Zebra", "5.00"), ("apple", "20.00"), ("Banana", "5.00"), ("cherry", "100.00"), ("Date", "20.00")]
-
-
-@pytest.fixture(scope="module")
-def settings_of_module(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from settings import Settings
 from tests.integration.api_server import make_operator
 from tests.integration.payment_api import Shop, at_once, error, phone, shared_shop, shop_of
 
+pytestmark = pytest.mark.usefixtures("no_failures_so_far")
+
 
 @pytest.fixture(scope="module")
 def shop(
@@ -28,12 +30,6 @@ def shop(
 ) -> Iterator[Shop]:
     with shared_shop(server_environ, postgres_server, redis_server, template_database, private_directory) as shop:
         yield shop
-
-
-@pytest.fixture(autouse=True)
-def _no_failures_so_far(redis_server: Settings) -> None:
-    with Redis.from_url(redis_server.redis_dsn()) as client:
-        client.flushall()
 
 
 def batch_of(shop: Shop, count: int = 1, **changes: Any) -> Any:

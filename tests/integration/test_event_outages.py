@@ -6,39 +6,13 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
-import pytest
 from websockets.sync.client import connect
 
-from db.prepare import prepare
 from settings import Settings
 from tests.integration.api_server import Operator, make_operator
 from tests.integration.event_client import Watcher, numbers, write_events
-from tests.servers import UNPRIVILEGED, Servers, base_environ, process_environ, running_part
-
-
-@pytest.fixture
-def own_environ(secrets: Mapping[str, str], var: Path) -> dict[str, str]:
-    if UNPRIVILEGED:
-        os.chown(var, UNPRIVILEGED.pw_uid, UNPRIVILEGED.pw_gid)
-    return process_environ({**base_environ(var), **secrets})
-
-
-@pytest.fixture
-def own_settings(own_environ: Mapping[str, str], private_directory: Path) -> Settings:
-    return Settings.load(own_environ, checkout=private_directory)
-
-
-@pytest.fixture
-def servers(own_environ: Mapping[str, str], own_settings: Settings) -> Iterator[Servers]:
-    servers = Servers(own_environ, own_settings)
-    with ExitStack() as stack:
-        stack.callback(servers.stop_all)
-        servers.start("postgres")
-        servers.start("redis")
-        prepare(own_settings)
-        yield servers
+from tests.servers import Servers, running_part
 
 
 @contextmanager

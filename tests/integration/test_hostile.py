@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,36 +12,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from redis import Redis
 
 from api import body, http_protocol, services
 from api.app import create_app
 from api.failure_limit import FAILURES
 from settings import Networks, Settings
-from tests.integration.api_server import Client, api_of, served, shared_settings
+from tests.integration.api_server import Client, served
 
-
-@pytest.fixture(scope="module")
-def api(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Client]:
-    with (
-        shared_settings(
-            server_environ, postgres_server, redis_server, template_database, private_directory
-        ) as settings,
-        api_of(settings) as client,
-    ):
-        yield client
-
-
-@pytest.fixture(autouse=True)
-def _no_failures_so_far(redis_server: Settings) -> None:
-    with Redis.from_url(redis_server.redis_dsn()) as client:
-        client.flushall()
+pytestmark = pytest.mark.usefixtures("no_failures_so_far")
 
 
 @contextmanager

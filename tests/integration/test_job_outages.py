@@ -1,41 +1,15 @@
 """Jobs while PostgreSQL and Redis come and go. Servers of this file's own, stopped and started again."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from db.prepare import prepare
 from settings import Settings
 from tests.integration import job_tasks
 from tests.integration.job_bench import Bench, make_bench, wait_until
-from tests.servers import UNPRIVILEGED, Servers, base_environ, process_environ
-
-
-@pytest.fixture
-def own_environ(secrets: Mapping[str, str], var: Path) -> dict[str, str]:
-    if UNPRIVILEGED:
-        os.chown(var, UNPRIVILEGED.pw_uid, UNPRIVILEGED.pw_gid)
-    return process_environ({**base_environ(var), **secrets})
-
-
-@pytest.fixture
-def own_settings(own_environ: Mapping[str, str], private_directory: Path) -> Settings:
-    return Settings.load(own_environ, checkout=private_directory)
-
-
-@pytest.fixture
-def servers(own_environ: Mapping[str, str], own_settings: Settings) -> Iterator[Servers]:
-    servers = Servers(own_environ, own_settings)
-    with ExitStack() as stack:
-        stack.callback(servers.stop_all)
-        servers.start("postgres")
-        servers.start("redis")
-        prepare(own_settings)
-        yield servers
+from tests.servers import Servers
 
 
 @pytest.fixture
