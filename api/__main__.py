@@ -7,6 +7,7 @@ import uvicorn
 import logs
 from api.app import create_app
 from api.http_protocol import HTTP_OPTIONS, allow_connections
+from api.one_processor import keep_on_one_processor
 from api.websocket_protocol import UVICORN_OPTIONS
 from isp.encryption import EncryptionError
 from settings import Settings, SettingsError
@@ -22,6 +23,7 @@ def main() -> None:
         sys.exit(f"api: {error}")
     logs.configure(settings)
     allow_connections()
+    keep_on_one_processor()
     uvicorn.run(
         app,
         host=settings.http_bind,

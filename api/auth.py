@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection, Request
 
-from api import failure_limit, scopes, session_cookie
+from api import scopes, session_cookie
 from api.address import counted_as, parsed
-from api.failure_limit import Verdict
+from api.failure_limit import WINDOW_S
 from api.problem import Problem
+from api.request_limit import Verdict
 from api.rights import CASHIERS, OWNERS, READERS, SELLERS, TELLERS, WRITERS, Right
 from api.services import Services
 from db import admin, admin_session, tenant
@@ -72,9 +73,9 @@ def authenticate(services: Services, request: HTTPConnection) -> Identity:
     token, from_cookie = _presented(request)
     who = counted_as(request.client.host if request.client else "unknown")
     _check_limits(services, who, token)
+    hashed = credentials.api_token_hash(token)
     if credentials.is_session_token(token):
-        with services.lookups.begin() as session:
-            found = admin_session.authenticate(session, credentials.api_token_hash(token))
+        found = admin_session.authenticate(services.engine, hashed)
         if found is not None:
             identity, is_over = found
             if is_over:  # no failure: a page that was left open asks on and on
@@ -83,19 +84,18 @@ def authenticate(services: Services, request: HTTPConnection) -> Identity:
                 session_cookie.check(request, token)
             return identity
     elif credentials.is_api_token(token) and not from_cookie:
-        with services.lookups.begin() as session:
-            known = admin.authenticate(session, credentials.api_token_hash(token))
+        known = admin.authenticate(services.engine, hashed)
         if known is not None:
             return known
-    failure_limit.record(services.redis, who)
+    services.limit.failed(who)
     raise _unauthorized("This token is unknown, expired or revoked, or its admin is disabled.")
 
 
 def _check_limits(services: Services, who: str, token: str) -> None:
     """Raises Problem 429."""
     credential = credentials.api_token_hash(token).hex()
-    headers = {"Retry-After": str(failure_limit.WINDOW_S)}
-    match failure_limit.check(services.redis, who, credential, services.requests_per_minute):
+    headers = {"Retry-After": str(WINDOW_S)}
+    match services.limit.check(who, credential):
         case Verdict.TOO_MANY_FAILURES:
             message = "Too many wrong tokens came from this address. Wait a minute."
             raise Problem(429, "too_many_failures", message, headers=headers)

@@ -61,6 +61,6 @@ def _by_ticket(services: Services, websocket: WebSocket, hello: Hello, ticket: s
     with services.sessions.begin() as session:
         holder = event_ticket.use(session, ticket)
     if holder is None:
-        failure_limit.record(services.redis, who)
+        services.limit.failed(who)
         raise Problem(401, "unauthorized", "This ticket is unknown, used or too old. Get another.")
     return Watcher(holder.admin_id, holder.tenant_id, watching_role(holder.role), hello)

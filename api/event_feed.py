@@ -111,8 +111,8 @@ class LiveBatch:
 class Follower:
     """A client that has had everything, and is written to as soon as there is more, without its task's doing.
 
-    `write` takes a frame, or says that the client is slow or gone; then, for a heartbeat and for what is live, it is the
-    task's `turn`.
+    `write` takes a frame, or says that the client is slow or gone. Then it is the task's `turn`, and so it is for a
+    heartbeat and for what is live.
     """
 
     wanted: Filter

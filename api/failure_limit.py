@@ -1,6 +1,4 @@
-"""Bounds on one and the same: on wrong guesses of tokens from an address, of voucher codes by an admin; on requests."""
-
-from enum import Enum, auto
+"""Bounds on wrong guesses: of tokens and tickets from an address, of voucher codes by an admin."""
 
 import redis
 import structlog
@@ -9,14 +7,10 @@ log = structlog.get_logger(__name__)
 
 FAILURES = 20
 WINDOW_S = 60
-_PREFIX = "kibali:failures:"
-_RATE_PREFIX = "kibali:requests:"
 
 
-class Verdict(Enum):
-    FINE = auto()
-    TOO_MANY_FAILURES = auto()
-    TOO_MANY_REQUESTS = auto()
+def failures_key(who: str) -> str:
+    return f"kibali:failures:{who}"
 
 
 def is_over(client: redis.Redis, who: str, most: int = FAILURES) -> bool:
@@ -25,7 +19,7 @@ def is_over(client: redis.Redis, who: str, most: int = FAILURES) -> bool:
     No if Redis is away: better open than shut for everybody.
     """
     try:
-        count = client.get(_PREFIX + who)
+        count = client.get(failures_key(who))
     except redis.RedisError as error:
         log.warning("failures are not limited: no answer from Redis", error=str(error))
         return False
@@ -33,34 +27,12 @@ def is_over(client: redis.Redis, who: str, most: int = FAILURES) -> bool:
     return count is not None and int(count) >= most
 
 
-def check(client: redis.Redis, who: str, credential: str, allowed: int) -> Verdict:
-    """Counts a request of a credential, and looks at who sends it, in one round trip.
-
-    FINE if Redis is away: better open than shut for everybody, and no token can be guessed. `allowed` in a minute; 0 is
-    any number.
-    """
-    key = f"{_RATE_PREFIX}{credential}"
-    try:
-        with client.pipeline(transaction=False) as pipeline:
-            pipeline.get(_PREFIX + who)
-            if allowed:
-                pipeline.incr(key)
-                pipeline.expire(key, WINDOW_S, nx=True)
-            failures, *requests = pipeline.execute()
-    except redis.RedisError as error:
-        log.warning("requests are not limited: no answer from Redis", error=str(error))
-        return Verdict.FINE
-    if failures is not None and int(failures) >= FAILURES:
-        return Verdict.TOO_MANY_FAILURES
-    return Verdict.TOO_MANY_REQUESTS if requests and int(requests[0]) > allowed else Verdict.FINE
-
-
 def record(client: redis.Redis, who: str) -> None:
     """Counts a failure; the count is forgotten WINDOW_S after the first."""
     try:
         with client.pipeline() as pipeline:
-            pipeline.incr(_PREFIX + who)
-            pipeline.expire(_PREFIX + who, WINDOW_S, nx=True)
+            pipeline.incr(failures_key(who))
+            pipeline.expire(failures_key(who), WINDOW_S, nx=True)
             pipeline.execute()
     except redis.RedisError as error:
         log.warning("a failure was not counted: no answer from Redis", error=str(error))

@@ -5,7 +5,7 @@ import time
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problem import problem_of
@@ -13,18 +13,19 @@ from api.problem import problem_of
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+# As ASGI has them: names in lower case.
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
 # Over https alone: a browser that saw it comes back over nothing else.
-_HSTS = "max-age=31536000"
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 _QUIET = ("/healthz", "/readyz")
 # Whoever knows the token in a webhook's path can claim to be the provider.
 _WEBHOOK_TOKEN = re.compile(r"(/(?:stk|c2b)/+)[^/]+", re.IGNORECASE)
@@ -51,12 +52,13 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                if scope.get("scheme") == "https":  # which a server may leave out
-                    headers.setdefault("Strict-Transport-Security", _HSTS)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = list(message["headers"])
+                headers.append((b"x-request-id", request_id.encode()))
+                there = {name for name, _ in headers}
+                # A server may leave the scheme out.
+                more = (*_HEADERS, _HSTS) if scope.get("scheme") == "https" else _HEADERS
+                headers += [header for header in more if header[0] not in there]
+                message["headers"] = headers
             await send(message)
 
         try:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from api.event_hub import Hub
 from api.http_metrics import HttpMetrics
 from api.password_checks import PasswordChecks
+from api.request_limit import RequestLimit
 from api.unknown_tokens import UnknownTokens
 from db import prepare
 from db.engine import make_engine, session_factory
@@ -35,8 +36,6 @@ STATEMENT_TIMEOUT_S = 20
 class Services:
     engine: Engine
     sessions: sessionmaker[Session]
-    lookups: sessionmaker[Session]
-    """Sessions for one statement, which is a transaction by itself: a third of the round trips."""
     redis: redis.Redis
     keyring: Keyring
     schema_revision: str
@@ -46,6 +45,7 @@ class Services:
     site: Site
     requests_per_minute: int
     """Of one token or session; 0 is any number."""
+    limit: RequestLimit
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
     hub: Hub
@@ -66,22 +66,23 @@ def build(settings: Settings, keyring: Keyring, http_metrics: HttpMetrics) -> Se
     engine = make_engine(settings, "api", pool_size=POOL_SIZE, statement_timeout_s=STATEMENT_TIMEOUT_S)
     sessions = session_factory(engine)
     nudge_after_commit(sessions, Nudger(make_redis_pool(settings, answer_timeout_s=REDIS_TIMEOUT_S)))
+    client = redis.Redis.from_url(
+        settings.redis_dsn(),
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),  # a request waits REDIS_TIMEOUT_S at most
+    )
     return Services(
         engine=engine,
         sessions=sessions,
-        lookups=session_factory(engine.execution_options(isolation_level="AUTOCOMMIT")),
-        redis=redis.Redis.from_url(
-            settings.redis_dsn(),
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # a request waits REDIS_TIMEOUT_S at most
-        ),
+        redis=client,
         keyring=keyring,
         schema_revision=prepare.newest_revision(),
         public_url=settings.public_url,
         voucher_url=settings.voucher_url,
         site=Site.of(settings),
         requests_per_minute=settings.api_requests_per_minute,
+        limit=RequestLimit(client, settings.api_requests_per_minute),
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
         hub=Hub(settings.database_dsn("api")),

@@ -1,7 +1,7 @@
 """Who is behind a transaction: the audit log writes it beside every change that the transaction makes."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 
@@ -22,4 +22,7 @@ class Actor:
 
     def setting(self) -> str:
         """The value of the setting `kibali.actor`, which the triggers of the audit log read."""
-        return json.dumps(asdict(self))
+        return json.dumps({name: getattr(self, name) for name in _NAMES})
+
+
+_NAMES = tuple(field.name for field in fields(Actor))

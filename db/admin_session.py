@@ -1,16 +1,18 @@
 """Sessions of admins who logged in with a password: what a browser's cookie stands for."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, delete, select, text, update
+from sqlalchemy import Engine, ForeignKey, LargeBinary, UniqueConstraint, delete, select, update
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.admin import Admin, Identity
 from db.base import Base, BigInt, CreatedAt, Id, String, TenantId, Timestamp
 from db.refusal import NotFound
+from db.round_trip import ask
 from isp import credentials
 
 LIFETIME = timedelta(hours=24)
@@ -65,23 +67,25 @@ def begin(session: Session, admin: Admin, origin: Origin, now: datetime) -> tupl
     return begun, token
 
 
-def authenticate(session: Session, token_hash: bytes) -> tuple[Identity, bool] | None:
+_AUTHENTICATE = b"SELECT to_json(found) FROM authenticate_session(decode($1, 'hex'), $2::int) found"
+
+
+def authenticate(engine: Engine, token_hash: bytes) -> tuple[Identity, bool] | None:
     """Who a session's token stands for, and whether the session is over; None for a token that never was one."""
-    statement = text("SELECT * FROM authenticate_session(:token_hash, :idle_s)")
-    values = {"token_hash": token_hash, "idle_s": int(IDLE.total_seconds())}
-    row = session.execute(statement, values).one_or_none()
-    if row is None:
+    found = ask(engine, _AUTHENTICATE, [token_hash.hex().encode(), b"%d" % IDLE.total_seconds()])
+    if not found or found[0] is None:
         return None
+    row = json.loads(found[0])
     identity = Identity(
         None,
-        row.admin_id,
-        row.tenant_id,
-        row.email,
-        row.role,
-        session_id=row.session_id,
-        must_change_password=row.must_change_password,
+        row["admin_id"],
+        row["tenant_id"],
+        row["email"],
+        row["role"],
+        session_id=row["session_id"],
+        must_change_password=row["must_change_password"],
     )
-    return identity, row.is_over
+    return identity, row["is_over"]
 
 
 def open_ones(session: Session, admin_id: int, now: datetime) -> Sequence[AdminSession]:

@@ -5,22 +5,21 @@ import time
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, exc, text
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 import db.models  # noqa: F401 (a process must know every table that a foreign key names)
 from db.actor import Actor
+from db.round_trip import begin
 from settings import DatabaseRole, Settings
 
 CONNECT_TIMEOUT_S = 5
 _ASK_AFTER_S = 10
 """A connection that was idle for longer is asked whether it lives; before, its socket tells that it was closed."""
-_SET_TENANT = (
-    "SELECT set_config('kibali.tenant_id', %s, true), set_config('kibali.platform', %s, true),"
-    " set_config('kibali.actor', %s, true)"
-)
+_CONFIGURED = "kibali.settings"
+"""In a session's `info`: what is set in each of its transactions."""
 
 
 def make_engine(
@@ -57,27 +56,24 @@ def use_tenant(session: Session, tenant_id: int | None, actor: Actor | None = No
 
     None is the platform itself: what belongs to no tenant, and the tenants. `actor` is who the audit log names.
     """
-    values = (
-        "" if tenant_id is None else str(tenant_id),
-        "on" if tenant_id is None else "",
-        actor.setting() if actor else "",
-    )
-
-    @event.listens_for(session, "after_begin")
-    def confine(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-        connection.exec_driver_sql(_SET_TENANT, values)
-
+    session.info[_CONFIGURED] = {
+        "kibali.tenant_id": "" if tenant_id is None else str(tenant_id),
+        "kibali.platform": "on" if tenant_id is None else "",
+        "kibali.actor": actor.setting() if actor else "",
+    }
     return session
 
 
 def act_as(session: Session, actor: Actor) -> Session:
     """Has the audit log name `actor` for what `session` changes. For a role that sees every tenant."""
-
-    @event.listens_for(session, "after_begin")
-    def name(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-        connection.execute(text("SELECT set_config('kibali.actor', :actor, true)"), {"actor": actor.setting()})
-
+    session.info[_CONFIGURED] = {"kibali.actor": actor.setting()}
     return session
+
+
+@event.listens_for(Session, "after_begin")
+def _configure(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if not transaction.nested and (values := session.info.get(_CONFIGURED)):
+        begin(connection, values)
 
 
 def _note_the_time(_connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:

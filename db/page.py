@@ -1,11 +1,26 @@
 """Lists page by page: each page begins behind the last row of the one before, however many rows there are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, literal_column, select, tuple_, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db import round_trip
 
 T = TypeVar("T")
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
@@ -13,6 +28,7 @@ Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 MAX_LIMIT = 200
 MAX_COUNT = 10_000
 """Counting more rows than people look at takes longer than they wait."""
+_AFTER_VALUE, _AFTER_ID, _ROWS = "after_value", "after_id", "rows_and_one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,48 @@ class Page(Generic[T]):
     """Rows on all pages, if it was asked; MAX_COUNT for that many or more."""
 
 
+class PreparedPages:
+    """A list that is asked for often: the statement of each combination of filters and order is compiled once.
+
+    `build` makes it for the names of the filters that are given, and binds each under its name.
+    """
+
+    def __init__(
+        self, build: Callable[[frozenset[str]], Select[Any]], id_column: Column, sorts: Mapping[str, Sort]
+    ) -> None:
+        self._build = build
+        self._id_column = id_column
+        self._sorts = sorts
+        self._compiled: dict[object, tuple[str, dict[str, Any]]] = {}
+        """Text, and the values that are always the same."""
+
+    def page(self, session: Session, request: PageRequest, **filters: Any) -> Page[Any]:
+        """Rows of the statement's columns. A filter of None is not given."""
+        given = {name: value for name, value in filters.items() if value is not None}
+        names = frozenset(given)
+        key = (names, request.sort, request.descending, request.after is None)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = self._compile(session, names, request)
+        text, constants = compiled
+        values = constants | given | {_ROWS: request.limit + 1}
+        if request.after is not None:
+            values |= {_AFTER_VALUE: request.after.value, _AFTER_ID: request.after.id}
+        rows = round_trip.rows(session.connection(), text, values)
+        count = counted(session, [self._build(names).params(given)], request) if request.count else None
+        return _cut(rows, request, lambda row: row, count)
+
+    def _compile(self, session: Session, names: frozenset[str], request: PageRequest) -> tuple[str, dict[str, Any]]:
+        sort = self._sorts[request.sort]
+        marks = Position(
+            bindparam(_AFTER_VALUE, type_=sort.column.type), bindparam(_AFTER_ID, type_=self._id_column.type)
+        )
+        marked = replace(request, after=None if request.after is None else marks)
+        statement = in_order(self._build(names), self._id_column, sort, marked).limit(bindparam(_ROWS, type_=Integer))
+        compiled = statement.compile(dialect=session.get_bind().dialect)
+        return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+
+
 def one_page(
     session: Session,
     statement: Select[*tuple[Any, ...]],
@@ -68,10 +126,15 @@ def one_page(
     """A page of `statement`, each row turned into an item by `item`."""
     ordered = in_order(statement, id_column, sorts[request.sort], request)
     rows = session.execute(ordered).all()
+    return _cut(rows, request, item, counted(session, [statement], request))
+
+
+def _cut(rows: Sequence[Any], request: PageRequest, item: Callable[[Any], T], count: int | None) -> Page[T]:
+    """The page of rows that are one more than it if others follow."""
     page = rows[: request.limit]
     more = len(rows) > request.limit
     next_ = Position(page[-1].sort_value, page[-1].sort_id) if more else None
-    return Page([item(row) for row in page], next_, counted(session, [statement], request))
+    return Page([item(row) for row in page], next_, count)
 
 
 def counted(session: Session, statements: Sequence[Select[*tuple[Any, ...]]], request: PageRequest) -> int | None:
@@ -91,8 +154,10 @@ def in_order(statement: Select[*tuple[Any, ...]], id_column: Column, sort: Sort,
     column = sort.comparable(sort.column)
     if request.after is not None:
         place = tuple_(column, id_column)
-        value = literal(request.after.value, sort.column.type)
-        behind = tuple_(sort.comparable(value), literal(request.after.id, id_column.type))
+        value, identity = request.after.value, request.after.id
+        if not isinstance(value, BindParameter):
+            value, identity = literal(value, sort.column.type), literal(identity, id_column.type)
+        behind = tuple_(sort.comparable(value), identity)
         statement = statement.where(place < behind if request.descending else place > behind)
     order = [column.desc(), id_column.desc()] if request.descending else [column.asc(), id_column.asc()]
     statement = statement.add_columns(sort.column.label("sort_value"), id_column.label("sort_id"))

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Row, UniqueConstraint, exists, func, select
+from sqlalchemy import CheckConstraint, Index, Select, UniqueConstraint, bindparam, exists, func, select
 from sqlalchemy.orm import Mapped, Session
 
 from db.base import Base, CreatedAt, Id, String, TenantId, Timestamp
-from db.page import Page, PageRequest, Sort, one_page
+from db.page import Page, PageRequest, PreparedPages, Sort
 from db.refusal import Conflict, NotFound
 from db.subscription import Subscription
 
@@ -23,6 +23,12 @@ class Subscriber(Base):
             "msisdn",
             unique=True,
             postgresql_where="archived_at IS NULL",
+        ),
+        Index(
+            "subscriber_tenant_id_msisdn_archived_idx",
+            "tenant_id",
+            "msisdn",
+            postgresql_where="archived_at IS NOT NULL",
         ),
         CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
         CheckConstraint("msisdn ~ '^[1-9][0-9]{6,14}$'", name="msisdn"),
@@ -65,16 +71,26 @@ def page(
     msisdn: str | None = None,
     name: str | None = None,
     archived: bool = False,
-) -> Page[Row[Any]]:
+) -> Page[Any]:
     """Rows with the columns of Subscriber. `name` finds those whose name contains it, in any case."""
-    statement = select(*Subscriber.__table__.c).where(
-        Subscriber.archived_at.is_not(None) if archived else Subscriber.archived_at.is_(None)
+    return _PAGES.page(
+        session, request, msisdn=msisdn or None, name=name.lower() if name else None, archived=archived or None
     )
-    if msisdn:
-        statement = statement.where(Subscriber.msisdn == msisdn)
-    if name:
-        statement = statement.where(func.lower(Subscriber.name).contains(name.lower(), autoescape=True))
-    return one_page(session, statement, Subscriber.id, SORTS, request, lambda row: row)
+
+
+def _listed(given: frozenset[str]) -> Select[Any]:
+    archived_at = Subscriber.archived_at
+    statement = select(*Subscriber.__table__.c).where(
+        archived_at.is_not(None) if "archived" in given else archived_at.is_(None)
+    )
+    if "msisdn" in given:
+        statement = statement.where(Subscriber.msisdn == bindparam("msisdn"))
+    if "name" in given:
+        statement = statement.where(func.strpos(func.lower(Subscriber.name), bindparam("name")) > 0)
+    return statement
+
+
+_PAGES = PreparedPages(_listed, Subscriber.id, SORTS)
 
 
 def change(session: Session, subscriber_id: int, values: Mapping[str, Any]) -> Subscriber:

@@ -1,0 +1,86 @@
+"""What every request asks of PostgreSQL beside its own question: of libpq directly, and in as few messages as can be.
+
+SQLAlchemy's layers and the driver's would take longer over it than over the question itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
+from psycopg.pq.abc import PGresult
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, Dialect, Engine, exc
+from sqlalchemy.pool import PoolProxiedConnection
+
+_DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+def begin(connection: Connection, values: Mapping[str, str]) -> None:
+    """Sets parameters for the transaction, in one message with the BEGIN that the driver would send by itself.
+
+    Raises DBAPIError.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    message, escaping = bytearray(), pq.Escaping(driver.pgconn)
+    if driver.pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        level = driver.isolation_level
+        message += f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')};".encode() if level else b"BEGIN;"
+    quoted = ((name.encode(), bytes(escaping.escape_literal(value.encode()))) for name, value in values.items())
+    message += b"SELECT " + b", ".join(b"set_config('%s', %s, true)" % each for each in quoted)
+    result = driver.pgconn.exec_(bytes(message))
+    if result.status not in _DONE:
+        _fail(connection, connection.dialect, driver, result)
+
+
+def ask(engine: Engine, statement: bytes, values: Sequence[bytes]) -> list[bytes | None]:
+    """The first column of what one statement with values ($1, …) answers: a transaction by itself, in one round trip.
+
+    Raises DBAPIError.
+    """
+    try:
+        connection = engine.raw_connection()
+    except psycopg.Error as error:
+        raise _wrapped(error, engine.dialect) from error
+    with closing(connection):
+        driver = connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        result = driver.pgconn.exec_params(statement, values)
+        if result.status not in _DONE:
+            _fail(connection, engine.dialect, driver, result)
+        return [result.get_value(row, 0) for row in range(result.ntuples)]
+
+
+def rows(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    """What a statement with values (%(name)s) answers, in the connection's transaction: rows with names.
+
+    Raises DBAPIError.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        with driver.cursor(row_factory=namedtuple_row) as cursor:
+            return cursor.execute(statement.encode(), values).fetchall()
+    except psycopg.Error as error:
+        if driver.broken or driver.closed:
+            connection.invalidate(error)
+        raise _wrapped(error, connection.dialect) from error
+
+
+def _fail(
+    connection: Connection | PoolProxiedConnection, dialect: Dialect, driver: psycopg.Connection[Any], result: PGresult
+) -> NoReturn:
+    """Raises DBAPIError."""
+    error: psycopg.Error = error_from_result(result)
+    if driver.broken or driver.closed:
+        error = psycopg.OperationalError(result.get_error_message())
+        connection.invalidate(error)
+    raise _wrapped(error, dialect) from error
+
+
+def _wrapped(error: psycopg.Error, dialect: Dialect) -> Exception:
+    """As SQLAlchemy does with what is asked through it."""
+    return exc.DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=dialect)
