@@ -1,6 +1,7 @@
 """`python -m bench.router_fleet`: fake routers in a process of their own, and when each of them was read.
 
-Prints their ports as JSON in one line; on SIGTERM, or when its input ends, when each was read, as JSON in one line.
+Prints their ports as JSON in one line; for each line of its input how many connections each had so far; when its input
+ends, when each was read.
 """
 
 import asyncio
@@ -38,9 +39,10 @@ async def _run(healthy: int, hanging: int, refusing: int, latency_s: float) -> N
         routers.append(router)
     ports = [router.ports["api-ssl"] for router in routers] + [free_port() for _ in range(refusing)]
     print(json.dumps(ports), flush=True)  # noqa: T201
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+        print(json.dumps([router.connections for router in routers]), flush=True)  # noqa: T201
     times = [router.heard.times for router in routers[:healthy] if isinstance(router.heard, Timed)]
-    print(json.dumps({"times": times, "connections": [router.connections for router in routers]}), flush=True)  # noqa: T201
+    print(json.dumps({"times": times}), flush=True)  # noqa: T201
 
 
 @click.command()

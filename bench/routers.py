@@ -139,7 +139,7 @@ def run(size: Size) -> Results:
         watcher_core=round(used[0] / took_s, 3),
         postgres_core=round(used[1] / took_s, 3),
         watcher_bytes=memory,
-        connections=sum(told["connections"][: size.healthy]) - peer["read"],
+        connections=sum(told["connections"][: size.healthy]),
         peer_read=peer["read"],
         peer_core=round(peer["cpu_s"] / peer["took_s"], 3),
         peer_cpu_ms_per_reading=round(peer["cpu_s"] / max(1, peer["read"]) * 1000, 2),
@@ -221,14 +221,17 @@ def _ask_the_fleet(fleet: "subprocess.Popen[str]", size: Size, directory: Path, 
     """What the peer does with the same routers, and then when each router was read."""
     file = directory / "ports"
     file.write_text(json.dumps(ports), "ascii")
+    assert fleet.stdin is not None
+    fleet.stdin.write("\n")
+    fleet.stdin.flush()
+    connections: list[int] = json.loads(_line(fleet))
     command = [sys.executable, "-m", "bench.router_pool", str(file), str(WORKERS), str(size.peer_s)]
     peer = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120)
     if peer.returncode:
         raise Failure(f"the peer failed: {peer.stderr[-500:]}")
-    assert fleet.stdin is not None
     fleet.stdin.close()
     told: dict[str, Any] = json.loads(_line(fleet))
-    return {**told, "peer": json.loads(peer.stdout)}
+    return {**told, "connections": connections, "peer": json.loads(peer.stdout)}
 
 
 def as_text(results: Results) -> str:
@@ -267,7 +270,11 @@ def as_text(results: Results) -> str:
             f"{work.secrets_import_s:.2f} s",
             f"wanted: under {IMPORTED_WITHIN_S:g} s",
         ),
-        ("the slowest request for these", f"{work.asked_ms:.0f} ms", f"wanted: under {ASKED_WITHIN_MS:g} ms"),
+        (
+            "the slower request for an import answered",
+            f"{work.asked_ms:.0f} ms",
+            f"wanted: under {ASKED_WITHIN_MS:g} ms",
+        ),
     ]
     lines = [
         "# Routers watched at once",
