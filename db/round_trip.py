@@ -3,7 +3,7 @@
 SQLAlchemy's layers and the driver's would take longer over it than over the question itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NoReturn
 
@@ -31,9 +31,7 @@ def begin(connection: Connection, values: Mapping[str, str]) -> None:
         message += f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')};".encode() if level else b"BEGIN;"
     quoted = ((name.encode(), bytes(escaping.escape_literal(value.encode()))) for name, value in values.items())
     message += b"SELECT " + b", ".join(b"set_config('%s', %s, true)" % each for each in quoted)
-    result = driver.pgconn.exec_(bytes(message))
-    if result.status not in _DONE:
-        _fail(connection, connection.dialect, driver, result)
+    _done(lambda: driver.pgconn.exec_(bytes(message)), connection, connection.dialect, driver)
 
 
 def ask(engine: Engine, statement: bytes, values: Sequence[bytes]) -> list[bytes | None]:
@@ -48,9 +46,7 @@ def ask(engine: Engine, statement: bytes, values: Sequence[bytes]) -> list[bytes
     with closing(connection):
         driver = connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        result = driver.pgconn.exec_params(statement, values)
-        if result.status not in _DONE:
-            _fail(connection, engine.dialect, driver, result)
+        result = _done(lambda: driver.pgconn.exec_params(statement, values), connection, engine.dialect, driver)
         return [result.get_value(row, 0) for row in range(result.ntuples)]
 
 
@@ -65,18 +61,35 @@ def rows(connection: Connection, statement: str, values: Mapping[str, Any]) -> l
         with driver.cursor(row_factory=namedtuple_row) as cursor:
             return cursor.execute(statement.encode(), values).fetchall()
     except psycopg.Error as error:
-        if driver.broken or driver.closed:
-            connection.invalidate(error)
-        raise _wrapped(error, connection.dialect) from error
+        _fail(connection, connection.dialect, driver, error)
+
+
+def _done(
+    message: Callable[[], PGresult],
+    connection: Connection | PoolProxiedConnection,
+    dialect: Dialect,
+    driver: psycopg.Connection[Any],
+) -> PGresult:
+    """The result. Raises DBAPIError."""
+    try:
+        result = message()
+    except psycopg.Error as error:  # it was gone before it was asked
+        _fail(connection, dialect, driver, error)
+    if result.status not in _DONE:
+        is_gone = driver.broken or driver.closed
+        text = result.get_error_message()
+        _fail(connection, dialect, driver, psycopg.OperationalError(text) if is_gone else error_from_result(result))
+    return result
 
 
 def _fail(
-    connection: Connection | PoolProxiedConnection, dialect: Dialect, driver: psycopg.Connection[Any], result: PGresult
+    connection: Connection | PoolProxiedConnection,
+    dialect: Dialect,
+    driver: psycopg.Connection[Any],
+    error: psycopg.Error,
 ) -> NoReturn:
     """Raises DBAPIError."""
-    error: psycopg.Error = error_from_result(result)
     if driver.broken or driver.closed:
-        error = psycopg.OperationalError(result.get_error_message())
         connection.invalidate(error)
     raise _wrapped(error, dialect) from error
 
