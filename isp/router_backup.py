@@ -21,6 +21,8 @@ SAID = ("dynamic", "builtin", "default")
 _TEXTS = frozenset({"name", "comment", "source", "on-event", "note", "content", "username", "list"})
 """`true` is a word here, not yes."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/*@+-]+", re.ASCII)
+# Of a list RouterOS wants to see the commas, as in `service=ppp,hotspot`; a name with one is quoted.
+_PLAIN_LIST = re.compile(r"[A-Za-z0-9_.:/*@+!,-]+", re.ASCII)
 # Above so many pairs of lines it is only said which lines came and went, not which of them moved.
 _MOST_PAIRS = 4_000_000
 _GOLDEN = 0.6180339887498949
@@ -83,7 +85,8 @@ def _values(values: Row) -> str:
 def _value(name: str, value: str) -> str:
     if name not in _TEXTS and value in ("true", "false"):
         return "yes" if value == "true" else "no"
-    return value if _PLAIN.fullmatch(value) else quoted(value.replace("\0", ""))
+    plain = _PLAIN if name in _TEXTS else _PLAIN_LIST
+    return value if plain.fullmatch(value) else quoted(value.replace("\0", ""))
 
 
 def _by_menu(text: str) -> dict[str, list[str]]:

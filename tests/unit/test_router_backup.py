@@ -114,6 +114,19 @@ def test_what_the_router_makes_by_itself_is_left_out() -> None:
     assert render("x", menus) == "# x\n/interface list add name=LAN\n"
 
 
+def test_lists_are_written_as_lists_and_names_as_names() -> None:
+    menus = {
+        "/user group": [{".id": "*1", "name": "a,b", "policy": "!ftp,read,api"}],
+        "/radius": [{".id": "*1", "service": "ppp,hotspot", "address": "10.0.0.1", "comment": "yes, ours"}],
+    }
+    lines = render("x", menus).splitlines()[1:]
+    assert lines == [
+        '/user group add name="a,b" policy=!ftp,read,api',
+        '/radius add address=10.0.0.1 comment="yes, ours" service=ppp,hotspot',
+    ]
+    assert not [line for line in lines if findings_of(line + "\n")]
+
+
 def test_what_is_there_from_the_beginning_is_set_and_not_added() -> None:
     menus = {
         "/ip service": [{".id": "*1", "name": "api-ssl", "port": "8729", "disabled": "false"}],
