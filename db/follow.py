@@ -116,6 +116,15 @@ SELECT coalesce(max(id), 0) AS last, count(*) AS found, array_agg(id) AS ids FRO
 """)
 
 
+# Locked in one order.
+_LOOK_AT_THESE = text(f"""
+UPDATE follow SET look_at = now(), cause = '{PLAN_TERMS}' WHERE subscription_id IN
+    (SELECT subscription_id FROM follow WHERE subscription_id = ANY(:ids) ORDER BY 1 FOR UPDATE)
+""")  # noqa: S608 (of a constant)
+
+_PLANS_AT_ONCE = 100
+
+
 def discover(session: Session, since: timedelta, limit: int) -> int:
     """Has sessions that began lately and were not looked at yet looked at now; how many subscriptions."""
     return _count(session, DISCOVER, {"since_s": since.total_seconds(), "limit": limit})
@@ -132,23 +141,22 @@ def notice_use(session: Session) -> int:
 
 
 def follow_plans(session: Session, limit: int) -> int:
-    """Has the next `limit` subscriptions of one changed plan looked at; how many are taken care of."""
-    waiting = session.query(FollowPlan).with_for_update(skip_locked=True).first()
-    if waiting is None:
-        return 0
-    values = {"tenant_id": waiting.tenant_id, "plan_id": waiting.plan_id, "after_id": waiting.after_id}
-    row = session.execute(_NEXT_OF_PLAN, {**values, "limit": limit}).one()
-    if row.found:
-        statement = text(
-            f"UPDATE follow SET look_at = now(), cause = '{PLAN_TERMS}' WHERE subscription_id IN"  # noqa: S608
-            " (SELECT subscription_id FROM follow WHERE subscription_id = ANY(:ids) ORDER BY 1 FOR UPDATE)"
-        )
-        session.execute(statement, {"ids": row.ids})
-        waiting.after_id = row.last
-    else:
-        session.delete(waiting)
+    """Has the next `limit` subscriptions of changed plans looked at; how many are taken care of."""
+    ids: list[int] = []
+    for waiting in session.query(FollowPlan).limit(_PLANS_AT_ONCE).with_for_update(skip_locked=True):
+        values = {"tenant_id": waiting.tenant_id, "plan_id": waiting.plan_id, "after_id": waiting.after_id}
+        room = limit - len(ids)
+        row = session.execute(_NEXT_OF_PLAN, {**values, "limit": room}).one()
+        ids += row.ids or ()
+        if row.found < room:
+            session.delete(waiting)
+        else:
+            waiting.after_id = row.last
+            break
+    if ids:
+        session.execute(_LOOK_AT_THESE, {"ids": ids})
     session.flush()
-    return int(row.found)
+    return len(ids)
 
 
 def look_again(session: Session, rows: Sequence[dict[str, object]]) -> None:

@@ -23,7 +23,7 @@ SESSION_TIMEOUT_TOLERANCE_S = 30
 # A limit can not be taken back by CoA, only put out of reach: 4 PiB are a 10 Gbit/s port for a month.
 OUT_OF_REACH_OCTETS = 1 << 52
 
-_GARDENS = frozenset({Reason.EXPIRED_WALLED_GARDEN, Reason.SUSPENDED_WALLED_GARDEN})
+GARDENS = frozenset({Reason.EXPIRED_WALLED_GARDEN, Reason.SUSPENDED_WALLED_GARDEN})
 _ADDRESSES = (
     "framed_ip_address",
     "framed_pool",
@@ -173,7 +173,7 @@ def _changed(applied: Accept, desired: Accept, standing: Standing) -> dict[str, 
 def _session_timeout_s(applied: Accept, desired: Accept, standing: Standing) -> int | None:
     """From the start of the session; as it was where that will do."""
     left_s, held_s = desired.session_timeout_s, applied.session_timeout_s
-    if applied.reason in _GARDENS and desired.reason in _GARDENS:
+    if applied.reason in GARDENS and desired.reason in GARDENS:
         return held_s  # it is short in order to end
     if left_s is None or left_s >= MAX_SESSION_TIMEOUT_S:
         # An end that far away is written as a month, and moved on long before it comes.

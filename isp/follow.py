@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any
 
-from isp.coa import Standing, since_start
+from isp.coa import GARDENS, Standing, since_start
 from isp.entitlement import Accept, Account, Attempt, OpenSession, PlanTerms, Reject, decide, limits_left
 from isp.quota import Left, Period, Used
 from isp.rate_limit import Rate
@@ -27,7 +27,6 @@ ENDS_BY_ITSELF_S = 10
 _NEARLY_S = 10
 _FAR = timedelta(minutes=10)
 
-_GARDENS = frozenset({Reason.EXPIRED_WALLED_GARDEN, Reason.SUSPENDED_WALLED_GARDEN})
 _NOT_OF_A_SESSION = ("room_left", "displaced")
 
 
@@ -92,7 +91,7 @@ def held_since_login(
             return since_start(now_entitled, standing)
         return Accept(now_entitled.reason, "", None, None, account.plan.interim_interval_s)
     plan = login.plan
-    in_garden = login.reason in _GARDENS
+    in_garden = login.reason in GARDENS
     limited = plan.fair_use is None and not in_garden
     remaining = limits_left(replace(account, plan=plan), login.at) if limited else Left(None, None, None, None)
     fixed = account.framed_ip_address

@@ -16,6 +16,7 @@ from db.session_logins import logins_of
 from isp.coa import Abilities, Change, Nothing, Standing, change
 from isp.entitlement import Accept, OpenSession, Reject
 from isp.follow import entitlement, held_since_login, read, wait_for_router, written
+from isp.unconfirmed import at_worst
 
 AbilitiesOf = Callable[[int], Abilities]
 """By the router's id."""
@@ -26,8 +27,6 @@ class Case:
     """A session that is not silent."""
 
     row: RadiusSession
-    held: Accept
-    began_at: datetime
     desired: Accept | Reject
     standing: Standing
     change: Change
@@ -61,11 +60,12 @@ def cases_of(
 def _case(
     row: RadiusSession, known: SessionHeld, desired: Accept | Reject, abilities: Abilities, now: datetime
 ) -> Case:
-    holds = read(known.held)
-    wait_until = wait_for_router(holds, known.began_at, desired, now)
+    told = read(known.held)
+    wait_until = wait_for_router(told, known.began_at, desired, now)
     stands = standing(row, known.began_at, now)
+    holds = at_worst(told, [read(sent) for sent in known.unconfirmed or ()], desired, stands)
     found = change(holds, desired, stands, row.service, abilities)
-    return Case(row, holds, known.began_at, desired, stands, Nothing() if wait_until else found, wait_until)
+    return Case(row, desired, stands, Nothing() if wait_until else found, wait_until)
 
 
 def standing(row: RadiusSession, began_at: datetime, now: datetime) -> Standing:

@@ -11,9 +11,11 @@ from db import account, event, session_held, session_intent
 from db import router as routers
 from db.radius_session import RadiusSession
 from db.router import Router
+from db.session_held import SessionHeld
 from db.session_intent import KICK, SessionIntent
 from isp.coa import Adjust, Disconnect, Nothing
 from isp.encryption import EncryptionError, Keyring
+from isp.follow import written
 from isp.reply import MAX_SESSION_TIMEOUT_S
 from settings import Secret
 from tasks.coa_packet import CoaRequestError, SessionIdentity
@@ -66,6 +68,7 @@ def take_orders(
         if isinstance(order, Order):
             intent.state, intent.attempts = "sent", order.attempt
             intent.due_at = now + (LEASE_WITH_API if order.may_use_api else LEASE)
+            _is_sent(held.get(intent.session_key), order, now)
             orders.append(order)
             continue
         states[intent.router_id].under_way -= 1
@@ -227,6 +230,16 @@ def _order(
         api=api,
         sent_at=now,
     )
+
+
+def _is_sent(held: SessionHeld | None, order: Order, now: datetime) -> None:
+    """Written down before it is, since nobody may live to write what came of it."""
+    if held is None or order.adjust is None:
+        return
+    session_held.is_sent(held, written(order.adjust.applied))
+    move, address = order.adjust.address_list, order.online.framed_ip_address
+    if move is not None and move.join is not None and address is not None:
+        held.listed, held.listed_address, held.clear_at = move.join, address, now
 
 
 def _api(router: Router, states: RouterStates, keyring: Keyring, now: datetime) -> ApiTarget | None:

@@ -1,7 +1,6 @@
 """Writes down what came of orders, and what follows: done, another way, another try, or given up."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
@@ -12,10 +11,10 @@ from db.radius_session import RadiusSession
 from db.router import Router
 from db.session_held import SessionHeld
 from db.session_intent import KICK, SessionIntent
-from isp.coa import Adjust
+from isp.coa import Adjust, Standing
 from isp.entitlement import Accept
-from isp.follow import read as read_accept
-from isp.follow import written
+from isp.follow import read, written
+from isp.unconfirmed import at_worst
 from tasks.follow_exchange import Result
 from tasks.follow_orders import GIVE_UP_AFTER, TRY_AGAIN_AFTER, finish, give_up
 from tasks.follow_routers import API_PAUSE, STAYS_UNABLE, TELL_AFTER, RouterStates
@@ -93,10 +92,12 @@ def _follow_up(
     now: datetime,
 ) -> None:
     order = result.order
+    if held is not None and order.adjust is not None and _did_nothing(result):
+        session_held.is_refused(held, written(order.adjust.applied))
     match result.kind:
         case "done" if order.adjust is not None:
             if held is not None:
-                _hold(held, order.adjust, order.online.framed_ip_address, now)
+                _hold(held, order.adjust)
             # Whether something came meanwhile is seen by looking once more; else it is over.
             if intent.version != order.version:
                 _again(intent, now)
@@ -133,8 +134,7 @@ def _another_way(
     if intent.attempts >= MOST_ATTEMPTS:
         give_up(session, intent, result.words, now)
     elif order.way == "coa":
-        holds = read_accept(held.held) if held is not None else None
-        if order.adjust is not None and holds is not None and not is_worth_a_disconnect(holds, order.adjust.applied):
+        if held is not None and order.adjust is not None and not _is_worth_a_disconnect(held, order.adjust.applied):
             # What it has now ends sooner or allows less, and then its next login gets the rest.
             give_up(session, intent, result.words, now)
         else:
@@ -147,6 +147,11 @@ def _another_way(
         give_up(session, intent, result.words, now)
 
 
+def _is_worth_a_disconnect(held: SessionHeld, wanted: Accept) -> bool:
+    unconfirmed = [read(sent) for sent in held.unconfirmed or ()]
+    return is_worth_a_disconnect(at_worst(read(held.held), unconfirmed, wanted, Standing()), wanted)
+
+
 def is_worth_a_disconnect(holds: Accept, wanted: Accept) -> bool:
     """Whether a session that can not be changed has to end: its speed or list is another than it should, or it gets
     too much."""
@@ -157,15 +162,18 @@ def is_worth_a_disconnect(holds: Accept, wanted: Accept) -> bool:
     return any(less is not None and (held is None or less < held) for held, less in pairs)
 
 
-def _hold(held: SessionHeld, adjust: Adjust, address: str | None, now: datetime) -> None:
-    held.held, held.known_from, held.not_before = written(replace(adjust.applied)), "follow", None
-    if adjust.address_list is None:
-        return
-    joined = adjust.address_list.join
-    if joined is None or address is None:
+def _did_nothing(result: Result) -> bool:
+    """Whether the session is for certain as it was: by a NAK, or because the request could not be made."""
+    adjust = result.order.adjust
+    has_refused = result.kind in ("refused", "unable") and not result.ignores_rates
+    return has_refused and adjust is not None and adjust.address_list is None
+
+
+def _hold(held: SessionHeld, adjust: Adjust) -> None:
+    held.held, held.known_from = written(adjust.applied), "follow"
+    held.not_before = held.unconfirmed = None
+    if adjust.address_list is not None and adjust.address_list.join is None:
         held.listed = held.listed_address = held.clear_at = None
-    else:
-        held.listed, held.listed_address, held.clear_at = joined, address, now
 
 
 def _by(intent: SessionIntent, way: str, due_at: datetime) -> None:

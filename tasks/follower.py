@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,26 +23,22 @@ from sqlalchemy.orm import Session
 import logs
 from db import follow, session_held, session_intent
 from db.engine import CONNECT_TIMEOUT_S, make_engine, session_factory
-from db.router import Router
 from isp.encryption import EncryptionError, Keyring
 from settings import Settings, SettingsError
-from tasks import follow_results, session_api
+from tasks import follow_results
 from tasks.follow_exchange import Exchange, Result
+from tasks.follow_lists import Lists
 from tasks.follow_look import look
 from tasks.follow_orders import take_orders
 from tasks.follow_routers import RouterStates
 from tasks.heartbeat import Heartbeat
 from tasks.outage import POSTGRES_AWAY, Outage
 from tasks.redis_pool import make_redis_pool
-from tasks.router_access import target_of
-from tasks.routeros_errors import NoAccess
 
 BATCH = 400
 POLL_S = 0.25
 STATEMENT_TIMEOUT_S = 20
 NEW_SESSIONS, LATE_SESSIONS = timedelta(seconds=60), timedelta(minutes=15)
-CLEAR_BATCH = 50
-CLEAR_AGAIN = timedelta(seconds=10)
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +66,7 @@ class Follower:
         self._exchange = Exchange(wake.put)
         self._results: list[Result] = []
         self._postgres = Outage("PostgreSQL", "sessions are followed when it is back")
-        self._clearing: list[tuple[Future[None], session_held.SessionHeld]] = []
+        self._lists = Lists(self._exchange, self._keyring, lambda: wake.put(None))
         self._chores = (
             Chore(10, self._states.refresh),
             Chore(0.5, lambda session: follow.discover(session, NEW_SESSIONS, BATCH * 5)),
@@ -155,30 +150,7 @@ class Follower:
             return
 
     def _clear_lists(self, session: Session) -> None:
-        """Takes addresses out of lists whose sessions are over, before somebody else gets them."""
-        now = _now(session)
-        for future, held in self._clearing:
-            if future.done() and (problem := future.exception()) is not None:
-                log.warning(
-                    "an address stays in a list", address=held.listed_address, list=held.listed, why=str(problem)
-                )
-            elif future.done():
-                row = session.get(session_held.SessionHeld, held.session_key, with_for_update=True)
-                if row is not None:
-                    row.listed = row.listed_address = row.clear_at = None
-        self._clearing = [entry for entry in self._clearing if not entry[0].done()]
-        rows = session.execute(session_held.CLEARABLE, {"limit": CLEAR_BATCH}).all()
-        for found in rows:
-            held = session.get_one(session_held.SessionHeld, found.session_key)
-            held.clear_at = now + CLEAR_AGAIN
-            router = session.get_one(Router, found.router_id)
-            try:
-                target = target_of(router, self._keyring)
-            except (NoAccess, EncryptionError):
-                continue
-            asked = self._exchange.api(router.id, target, session_api.take_out(found.address, found.listed))
-            asked.add_done_callback(lambda _future: self._wake.put(None))
-            self._clearing.append((asked, held))
+        self._lists.clear(session, self._states, _now(session))
         self._exchange.close_idle()
 
 

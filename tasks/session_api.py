@@ -4,6 +4,7 @@ Each raises RouterError as its connection does.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.routeros_dialogue import Conversation, sentence
@@ -48,35 +49,31 @@ def end(online: Online) -> Conversation[bool]:
 def move(address: str, leave: str | None, join: str | None, timeout_s: int) -> Conversation[bool]:
     """Takes an address out of one list and puts it into another; whether the router shows it so afterwards.
 
-    The new entry goes by itself after `timeout_s`. It joins before it leaves: never is it in none.
+    It leaves as well what we put it into before. The new entry goes by itself after `timeout_s`. It joins before it
+    leaves: never is it in none.
     """
     if join is not None:
         entry = {"list": join, "address": address, "timeout": f"{timeout_s}s", "comment": COMMENT}
         try:
             yield sentence(f"{LISTS}/add", entry)
         except AlreadyThere:
-            for found in (yield _find(join, address)).rows:
-                if found.get("comment") == COMMENT:
+            for found in (yield _entries(address)).rows:
+                if found.get("list") == join and found.get("comment") == COMMENT:
                     yield sentence(f"{LISTS}/set", {".id": found[".id"], "timeout": f"{timeout_s}s"})
-    if leave is not None:
-        for found in (yield _find(leave, address)).rows:
-            try:
-                yield sentence(f"{LISTS}/remove", {".id": found[".id"]})
-            except NoSuchItem:
-                continue
-    has_joined = join is None or bool((yield _find(join, address)).rows)
-    has_left = leave is None or not (yield _find(leave, address)).rows
-    return has_joined and has_left
+    for found in (yield _entries(address)).rows:
+        is_left = found.get("list") == leave or (found.get("comment") == COMMENT and found.get("list") != join)
+        if is_left:
+            yield from _remove(found)
+    lists = {found.get("list") for found in (yield _entries(address)).rows}
+    return (join is None or join in lists) and (leave is None or leave not in lists)
 
 
-def take_out(address: str, listed: str) -> Conversation[None]:
-    """Takes out the entry that `move` made, if it is there."""
-    for found in (yield _find(listed, address)).rows:
-        if found.get("comment") == COMMENT:
-            try:
-                yield sentence(f"{LISTS}/remove", {".id": found[".id"]})
-            except NoSuchItem:
-                continue
+def take_out(addresses: Sequence[str]) -> Conversation[None]:
+    """Takes out the entries that `move` made of these, as far as they are there."""
+    for address in addresses:
+        for found in (yield _entries(address)).rows:
+            if found.get("comment") == COMMENT:
+                yield from _remove(found)
 
 
 def shows_rate(online: Online, rate_limit: str) -> Conversation[bool | None]:
@@ -111,6 +108,12 @@ def _ids(online: Online) -> Conversation[list[str]]:
     ]
 
 
-def _find(listed: str, address: str) -> tuple[str, ...]:
-    where = {"list": listed, "address": address}
-    return sentence(f"{LISTS}/print", where=where, proplist=(".id", "list", "address", "comment"))
+def _entries(address: str) -> tuple[str, ...]:
+    return sentence(f"{LISTS}/print", where={"address": address}, proplist=(".id", "list", "address", "comment"))
+
+
+def _remove(found: Mapping[str, str]) -> Conversation[None]:
+    try:
+        yield sentence(f"{LISTS}/remove", {".id": found[".id"]})
+    except NoSuchItem:
+        return

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import follow
 from db.engine import make_engine, session_factory
-from db.follow import Follow
+from db.follow import Follow, FollowPlan
 from db.session_held import SessionHeld
 from db.session_intent import SessionIntent
 from isp.coa import Abilities
@@ -86,6 +86,30 @@ def test_use_that_reaches_a_limit_makes_an_intent_and_is_watched_no_more(session
     assert (intent.cause, intent.reason, intent.way) == ("limit_reached", "data_used_up", "disconnect")
     session.expire_all()
     assert session.get_one(Follow, 2).watch_from is None
+
+
+def test_the_sessions_of_several_changed_plans_are_looked_at_in_one_go_up_to_a_limit(session: Session) -> None:
+    """One plan a second would be minutes for an operator who changes the prices of all."""
+    follow.discover_all(session, 100)
+    session.commit()
+    looked(session)
+    copied = "tenant_id, name, service, price_kes, upload_kbps, download_kbps, validity_unit, validity_count"
+    names = copied.replace("name", "name || n")
+    session.execute(text(f"INSERT INTO plan ({copied}) SELECT {names} FROM plan, generate_series(2, 3) n"))
+    session.execute(text("UPDATE subscription SET plan_id = id"))
+    session.commit()
+    looked(session)
+    session.execute(text("UPDATE plan SET download_kbps = 9000"))
+    session.commit()
+    assert (follow.follow_plans(session, 2), follow.follow_plans(session, 2), follow.follow_plans(session, 2)) == (
+        2,
+        1,
+        0,
+    )
+    session.commit()
+    assert looked(session) == 3
+    assert {intent.cause for intent in session.scalars(select(SessionIntent))} == {"plan_terms"}
+    assert session.scalars(select(FollowPlan)).all() == []
 
 
 def test_an_intent_of_a_session_that_is_over_needs_nothing(session: Session, settings: Settings) -> None:

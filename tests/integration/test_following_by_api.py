@@ -1,6 +1,6 @@
 """What CoA can not do and a router's API can: the walled garden without redialling, and speeds that are looked at."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,7 +105,89 @@ def test_an_entry_does_not_outlive_its_session(world: Following, api: RunningRou
     expires(world, subscription, datetime.now(UTC))
     world.until(lambda: lists(world, session) == {"unpaid"}, "it is in the garden", WITHIN_S)
     world.fleet.run(world.nas.log_out(session))
-    world.until(lambda: not api.machine.tables.find(LISTS, address=session.framed_ip_address), "its entry is gone", 20)
+    world.until(lambda: not entries(api, session), "its entry is gone", 20)
+
+
+def at_its_move(world: Following, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Once the router's API has put an address into a list, and before the follower was told so."""
+    nas = world.nas
+    assert isinstance(nas, NasWithApi)
+    changed = nas._changed_by_api
+
+    def and_then(path: str) -> None:
+        changed(path)
+        monkeypatch.setattr(nas, "_changed_by_api", changed)
+        happens()
+
+    monkeypatch.setattr(nas, "_changed_by_api", and_then)
+
+
+def test_an_entry_does_not_outlive_a_session_that_ended_while_it_was_moved(
+    world: Following, api: RunningRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CoA-Request that comes after the move finds nobody, and what was done before it was not written down."""
+    subscription, session = world.online(GARDEN)
+    at_its_move(world, monkeypatch, lambda: world.nas._disconnected(session))
+    expires(world, subscription, datetime.now(UTC))
+    world.until(lambda: not world.is_online(session), "it is offline", WITHIN_S)
+    assert "Session-Context-Not-Found" in outcome(world, subscription)["outcome"]
+    world.until(lambda: not entries(api, session), "its entry is gone", 20)
+
+
+def test_an_entry_that_another_has_by_then_stays(world: Following, api: RunningRouter) -> None:
+    """Who got the address of a session that was in the garden, and is in it as well."""
+    _, first = world.online(GARDEN)
+    world.fleet.run(world.nas.log_out(first))
+    subscription = world.radius.subscribe(GARDEN, service="pppoe")
+    device = world.device(subscription, service="pppoe")
+    world.nas._leases[device.mac] = first.framed_ip_address
+    second = world.log_in(subscription)
+    expires(world, subscription, datetime.now(UTC))
+    world.until(lambda: lists(world, second) == {"unpaid"}, "it is in the garden", WITHIN_S)
+    outcome(world, subscription)
+    set_back = "UPDATE session_held SET listed = 'unpaid', listed_address = %s, clear_at = now() WHERE session_key IN"
+    key = first.attributes["Class"].decode()
+    world.radius.execute(
+        f"{set_back} (SELECT session_key FROM session WHERE radius_class = %s)", first.framed_ip_address, key
+    )
+    world.until(lambda: (held := world.held(first)) and held["listed"] is None, "it was seen to", 10)
+    assert lists(world, second) == {"unpaid"}
+    world.fleet.run(world.nas.log_out(second))
+    world.until(lambda: not entries(api, second), "its entry is gone", 20)
+
+
+def test_an_entry_of_a_follower_that_died_is_taken_out(
+    world: Following, api: RunningRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription, session = world.online(GARDEN)
+    at_its_move(world, monkeypatch, world.kill)
+    expires(world, subscription, datetime.now(UTC))
+    world.until(lambda: world.process is None, "the follower died", WITHIN_S)
+    assert entries(api, session)
+    world.fleet.run(world.nas.log_out(session))
+    world.start()
+    world.until(lambda: not entries(api, session), "its entry is gone", 20)
+
+
+def test_who_paid_while_the_follower_was_dead_is_let_out(world: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has written down that it is in the garden, and by what is written down it has what it should."""
+    subscription, session = world.online(GARDEN)
+    at_its_move(world, monkeypatch, world.kill)
+    expires(world, subscription, datetime.now(UTC))
+    world.until(lambda: world.process is None, "the follower died", WITHIN_S)
+    expires(world, subscription, datetime.now(UTC) + timedelta(days=20))
+    assert lists(world, session) == {"unpaid"}
+    world.start()
+    world.radius.execute("UPDATE session_intent SET due_at = now() WHERE state = 'sent'")  # its lease is over
+    world.until(lambda: lists(world, session) == set(), "it is out", WITHIN_S)
+    assert world.is_online(session)
+    outcome(world, subscription)
+    assert session.rate_limit == "2000k/8000k"
+    assert lists(world, session) == set()
+
+
+def entries(api: RunningRouter, session: OnlineSession) -> Sequence[object]:
+    return api.machine.tables.find(LISTS, address=session.framed_ip_address)
 
 
 def test_who_logged_in_to_the_garden_is_let_out(world: Following) -> None:

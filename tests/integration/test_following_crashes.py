@@ -94,6 +94,52 @@ def test_sessions_that_are_changed_while_the_follower_dies(
     world.until(world.tables_agree, "the tables say what the router does", 10)
 
 
+@pytest.mark.parametrize("number", [1, 7])
+def test_what_was_changed_as_the_follower_died_is_changed_back(
+    world: Following, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Nobody has written down that routers obeyed, and by what is written down the sessions have what they should."""
+    sessions = [world.online()[1] for _ in range(MANY)]
+    died = dies_at_request(world, monkeypatch, number)
+    world.radius.execute("UPDATE plan SET upload_kbps = 3000, download_kbps = 3000")
+    assert died.wait(10)
+    assert any(session.rate_limit == "3000k/3000k" for session in sessions)
+    world.radius.execute("UPDATE plan SET upload_kbps = 2000, download_kbps = 8000")
+    world.start()
+    world.until(
+        lambda: all(session.rate_limit == "2000k/8000k" for session in sessions), "as before", RECOVERS_WITHIN_S
+    )
+    world.until(lambda: unfinished(world) == 0, "all is done", RECOVERS_WITHIN_S)
+    assert {session.rate_limit for session in sessions} == {"2000k/8000k"}
+    world.until(world.tables_agree, "the tables say what the router does", 10)
+
+
+def test_what_a_router_did_without_being_heard_is_changed_back(
+    world: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears and obeys; its answers are lost."""
+    sessions = [world.online()[1] for _ in range(MANY)]
+    coa = world.nas._coa
+    answer = coa.answer
+
+    def obey(datagram: bytes, sender: Any) -> None:
+        answer(datagram, sender)
+
+    with monkeypatch.context() as unheard:
+        unheard.setattr(coa, "answer", obey)
+        world.radius.execute("UPDATE plan SET upload_kbps = 3000, download_kbps = 3000")
+        world.until(lambda: any(session.rate_limit == "3000k/3000k" for session in sessions), "it obeys")
+        world.until(lambda: "did not answer" in str(intents(world)), "the follower knows nothing of it", 15)
+        world.radius.execute("UPDATE plan SET upload_kbps = 2000, download_kbps = 8000")
+        world.until(lambda: not world.radius.rows("SELECT FROM follow_plan"), "the follower knows of that")
+    world.until(
+        lambda: all(session.rate_limit == "2000k/8000k" for session in sessions), "as before", RECOVERS_WITHIN_S
+    )
+    world.until(lambda: unfinished(world) == 0, "all is done", RECOVERS_WITHIN_S)
+    assert {session.rate_limit for session in sessions} == {"2000k/8000k"}
+    world.until(world.tables_agree, "the tables say what the router does", 10)
+
+
 def test_two_followers_do_not_do_it_twice(world: Following) -> None:
     sessions = [world.online(redials_after_s=0.3)[1] for _ in range(MANY)]
     first = world.process
@@ -115,6 +161,10 @@ def test_two_followers_do_not_do_it_twice(world: Following) -> None:
 
 def number_of(session: OnlineSession | None) -> str:
     return session.acct_session_id if session else "none"
+
+
+def intents(world: Following) -> list[Any]:
+    return world.radius.rows("SELECT * FROM session_intent")
 
 
 def unfinished(world: Following) -> int:
