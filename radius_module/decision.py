@@ -68,8 +68,9 @@ def decision_on(
     detail["rate_limit"] = verdict.rate_limit
     if verdict.session_timeout_s is not None:
         detail["session_timeout_s"] = verdict.session_timeout_s
-    radius_class = "0x" + new_class(account.subscription_id).encode().hex()
-    reply = (*attributes(verdict, account.service), ("Class", radius_class))
+    # By this the session finds the login that it began with.
+    detail["class"] = radius_class = new_class(account.subscription_id)
+    reply = (*attributes(verdict, account.service), ("Class", "0x" + radius_class.encode().hex()))
     return Decision(
         request,
         verdict.reason,

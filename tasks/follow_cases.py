@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -12,11 +12,14 @@ from db import session_held
 from db.account import Facts
 from db.radius_session import RadiusSession
 from db.session_held import SessionHeld
-from db.session_logins import logins_of
+from db.session_logins import logins_of, names_its_login
 from isp.coa import Abilities, Change, Nothing, Standing, change
 from isp.entitlement import Accept, OpenSession, Reject
 from isp.follow import entitlement, held_since_login, read, wait_for_router, written
 from isp.unconfirmed import at_worst
+
+# The log of logins is written in the background, and may come after the session's Start.
+LOGGED_WITHIN = timedelta(seconds=5)
 
 AbilitiesOf = Callable[[int], Abilities]
 """By the router's id."""
@@ -38,7 +41,7 @@ def cases_of(
     session: Session, facts: Iterable[Facts], abilities_of: AbilitiesOf, now: datetime
 ) -> tuple[list[Case], dict[UUID, SessionHeld]]:
     """The cases of all living sessions, and what is held of those. Of new sessions it is written down what their
-    routers were told as they began."""
+    routers were told as they began; one whose login is not on record yet is left for the next look."""
     living = [
         (each, row, own)
         for each in facts
@@ -52,8 +55,9 @@ def cases_of(
     held |= _begin(session, [entry for entry in living if entry[1].session_key not in held], verdicts, now)
     cases = []
     for _, row, _ in living:
-        known = held[row.session_key]
-        cases.append(_case(row, known, verdicts[row.session_key], abilities_of(row.router_id), now))
+        known = held.get(row.session_key)
+        if known is not None:
+            cases.append(_case(row, known, verdicts[row.session_key], abilities_of(row.router_id), now))
     return cases, held
 
 
@@ -84,6 +88,8 @@ def _begin(
     values = []
     for facts, row, _ in new:
         login = logins.get(row.session_key)
+        if login is None and names_its_login(row) and abs(now - row.started_at) < LOGGED_WITHIN:
+            continue
         began_at = login.at if login else row.started_at
         holds = held_since_login(login, facts.account, verdicts[row.session_key], standing(row, began_at, now))
         values.append(
@@ -98,5 +104,6 @@ def _begin(
         )
     values.sort(key=lambda value: value["session_key"].int)  # type: ignore[attr-defined]
     # Many rows as parameters, not as text: that would be compiled anew each time.
-    session.execute(insert(SessionHeld).on_conflict_do_nothing(), values)
+    if values:
+        session.execute(insert(SessionHeld).on_conflict_do_nothing(), values)
     return session_held.of_sessions(session, [row.session_key for _, row, _ in new])

@@ -1,7 +1,7 @@
 """What a look writes: of new sessions what their routers hold, the next look, and what is to be done."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import follow
 from db.engine import make_engine, session_factory
 from db.follow import Follow, FollowPlan
+from db.radius_session import RadiusSession
 from db.session_held import SessionHeld
 from db.session_intent import SessionIntent
 from isp.coa import Abilities
@@ -135,3 +136,50 @@ def test_an_intent_of_a_session_that_is_over_needs_nothing(session: Session, set
     session.commit()
     outcomes = {intent.outcome for intent in session.scalars(select(SessionIntent))}
     assert outcomes == {"the session ended: User-Request", "the session is over"}
+
+
+LOGIN = (
+    "INSERT INTO auth_log (logged_at, tenant_id, router_id, subscription_id, username, service, result, reason, detail)"
+    " SELECT now() - make_interval(secs => :ago_s), s.tenant_id, r.id, s.id, s.username, 'pppoe', 'accept', 'ok',"
+    " jsonb_build_object('plan_id', s.plan_id, 'rate_limit', cast(:rate AS text), 'class', cast(:class AS text),"
+    " 'session_timeout_s', 20 * 86400)"
+    " FROM subscription s JOIN router r USING (tenant_id) WHERE s.username = 'u1'"
+)
+CLASS, OTHER_CLASS = "k1.1.00000000000000aa", "k1.1.00000000000000bb"
+
+
+def test_a_session_is_known_by_the_login_that_gave_its_class_however_late_that_is_logged(session: Session) -> None:
+    """The log is written in the background. The device's login before was taken for it, and its router told twice."""
+    session.execute(text("UPDATE session SET radius_class = :class WHERE username = 'u1'"), {"class": CLASS})
+    session.execute(text(LOGIN), {"ago_s": 0, "rate": "1k/1k", "class": OTHER_CLASS})
+    follow.discover_all(session, 100)
+    session.commit()
+    assert looked(session) == 3
+    assert first_held(session) is None
+    session.execute(text(LOGIN), {"ago_s": 3, "rate": "2000k/8000k", "class": CLASS})
+    assert follow.discover(session, timedelta(minutes=1), 100) == 1
+    session.commit()
+    looked(session)
+    held = first_held(session)
+    assert held is not None
+    assert (held.known_from, held.held["rate_limit"]) == ("login", "2000k/8000k")
+    assert session.scalars(select(SessionIntent)).all() == []
+
+
+def test_a_login_that_is_never_logged_is_waited_for_a_few_seconds_only(session: Session) -> None:
+    session.execute(
+        text("UPDATE session SET radius_class = :class, started_at = now() - interval '6 s' WHERE username = 'u1'"),
+        {"class": CLASS},
+    )
+    follow.discover_all(session, 100)
+    session.commit()
+    looked(session)
+    held = first_held(session)
+    assert held is not None
+    assert held.known_from == "rules"
+
+
+def first_held(session: Session) -> SessionHeld | None:
+    session.expire_all()
+    of_first = select(SessionHeld).join(RadiusSession, RadiusSession.session_key == SessionHeld.session_key)
+    return session.scalars(of_first.where(RadiusSession.username == "u1")).one_or_none()
