@@ -74,7 +74,7 @@ def running_part(name: str, environ: Mapping[str, str], settings: Settings) -> I
 
 
 def _wait_until_ready(name: str, settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
-    probe: readiness.Probe = getattr(readiness, name)
+    probe: readiness.Probe = getattr(readiness, name, readiness.heartbeat)
     deadline = time.monotonic() + _START_WITHIN_S
     while True:
         try:

@@ -1,21 +1,15 @@
 """What CoA can not do and a router's API can: the walled garden without redialling, and speeds that are looked at."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
 
-from db.engine import make_engine, session_factory
 from settings import Settings
-from tasks.let_in import NotYet, let_in
-from tasks.running_job import RunningJob
-from tests.fakes.nas import Refused
 from tests.fakes.nas_api import LISTS, NasWithApi
-from tests.fakes.nas_session import OnlineSession, Subscriber
+from tests.fakes.nas_session import OnlineSession
 from tests.fakes.routeros import RunningRouter, fake_routers, ready_router
 from tests.following import Following, following
 
@@ -253,72 +247,3 @@ def test_an_api_that_is_away_becomes_a_new_login(world: Following, api: RunningR
         return [other.rate_limit for _, other in world.fleet.online() if other.subscriber == session.subscriber]
 
     world.until(lambda: speeds() == ["256k/256k"], "it is back, in the garden", 5)
-
-
-# ---- a device that waits at the portal ----
-
-MAC = "02:00:00:00:77:01"
-
-
-@dataclass
-class Job:
-    """What `let_in` asks of the job that runs it."""
-
-    settings: Settings
-    is_last_attempt: bool = False
-
-    def commit_step(self, session: Session) -> None:
-        session.commit()
-
-
-def pays(world: Following, mac: str, *, is_last_attempt: bool = False) -> Any:
-    """A hotspot subscription that was just paid for, and the job that lets its device in."""
-    subscription = world.radius.subscribe(service="hotspot", macs=[mac])
-    job = cast(RunningJob, Job(world.radius.settings, is_last_attempt))
-    engine = make_engine(world.radius.settings, "worker", pool_size=1)
-    try:
-        with session_factory(engine)() as database:
-            let_in(database, job, subscription.id, mac)
-            database.commit()
-    finally:
-        engine.dispose()
-    return subscription
-
-
-def knocks(world: Following, mac: str) -> None:
-    """The router asks for the device, by its address, and is told that it is not known."""
-    with pytest.raises(Refused):
-        world.fleet.run(world.nas.log_in(Subscriber(mac, "", mac, "hotspot", "mac")))
-    world.until(lambda: world.radius.rows("SELECT FROM auth_log WHERE calling_station_id = %s", mac), "the log has it")
-
-
-def test_a_device_that_waits_at_the_portal_is_let_in_by_its_router(world: Following, api: RunningRouter) -> None:
-    knocks(world, MAC)
-    api.machine.tables.put("/ip/hotspot/host", mac_address=MAC, address="10.5.50.9", authorized="false")
-    subscription = pays(world, MAC)
-    online = [session for _, session in world.fleet.online() if session.subscriber.mac == MAC]
-    assert [session.subscriber.user_name for session in online] == [subscription.username]
-    event = world.events("subscriber.provisioned")[-1]
-    assert (event["subscription_id"], event["router_id"]) == (subscription.id, world.routers[0])
-    assert event["data"]["how"] == "let in by its router"
-    assert "password" not in str(event["data"])
-
-
-def test_a_device_that_waits_nowhere_is_tried_again_and_then_told_of(world: Following) -> None:
-    mac = "02:00:00:00:77:02"
-    with pytest.raises(NotYet, match="no router is known"):
-        pays(world, mac)
-    subscription = pays(world, "02:00:00:00:77:03", is_last_attempt=True)
-    event = world.events("provisioning.failed")[-1]
-    assert event["subscription_id"] == subscription.id
-    assert "no router is known" in event["data"]["problem"]
-
-
-def test_a_device_whose_router_has_no_api_gets_in_by_its_address(world: Following) -> None:
-    mac, there = "02:00:00:00:77:04", world.fleet.routers[1]
-    with pytest.raises(Refused):
-        world.fleet.run(there.log_in(Subscriber(mac, "", mac, "hotspot", "mac")))
-    world.until(lambda: world.radius.rows("SELECT FROM auth_log WHERE calling_station_id = %s", mac), "the log has it")
-    with pytest.raises(NotYet):
-        pays(world, mac)
-    world.fleet.run(there.log_in(Subscriber(mac, "", mac, "hotspot", "mac")))
