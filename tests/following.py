@@ -119,8 +119,9 @@ class Following:
         self.radius.execute("DELETE FROM session_intent WHERE finished_at IS NULL")
         self.radius.execute(
             "UPDATE plan SET boost_from = NULL, boost_until = NULL, boost_upload_kbps = NULL,"
-            " boost_download_kbps = NULL"
+            " boost_download_kbps = NULL, devices = 1, on_expiry = 'reject', walled_garden_address_list = NULL"
         )
+        self.radius.execute("DELETE FROM subscription_router")
         self.radius.execute(
             "UPDATE usage SET validity_input_octets = input_octets, validity_output_octets = output_octets"
         )
@@ -137,14 +138,15 @@ class Following:
         failed = [each for each in self.fleet.log_in(wanted) if not isinstance(each, OnlineSession)]
         assert failed == []
         ids = [row["id"] for row in rows]
-        self.until(lambda: self._known() >= len(ids), "the follower knows all sessions", 30)
+        self.until(lambda: self.known() >= len(ids), "the follower knows all sessions", 30)
         return ids
 
     def _device_of(self, row: Mapping[str, Any], redials_after_s: float | None) -> Subscriber:
         named = _Named(row["id"], row["username"])
         return self.device(named, service="pppoe", redials_after_s=redials_after_s)
 
-    def _known(self) -> int:
+    def known(self) -> int:
+        """Open sessions that the follower knows."""
         return int(
             self.radius.rows(
                 "SELECT count(*) AS n FROM session_held JOIN session USING (session_key) WHERE stopped_at IS NULL"

