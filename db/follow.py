@@ -4,10 +4,11 @@ Triggers write here what somebody changes (db/migrations/sql/0008_follow.sql), t
 change. Rows are of subscriptions that were online lately; without foreign keys, which would lock those rows.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Index, Integer, delete, text, update
+from sqlalchemy import BigInteger, Index, Integer, delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -159,10 +160,23 @@ def follow_plans(session: Session, limit: int) -> int:
     return len(ids)
 
 
+# Many rows as one parameter: a statement for each took an eighth of the time that a mass expiry takes.
+_LOOK_AGAIN = text("""
+UPDATE follow f
+   SET look_at = r.look_at, cause = r.cause, watch_from = r.watch_from, octets_per_s = r.octets_per_s,
+       sessions = r.sessions, input_octets = r.input_octets, output_octets = r.output_octets,
+       total_octets = r.total_octets, session_time_s = r.session_time_s
+  FROM jsonb_to_recordset(cast(:rows AS jsonb))
+       AS r (subscription_id int8, look_at timestamptz, cause text, watch_from timestamptz, octets_per_s int8,
+             sessions int4, input_octets int8, output_octets int8, total_octets int8, session_time_s int8)
+ WHERE f.subscription_id = r.subscription_id
+""")
+
+
 def look_again(session: Session, rows: Sequence[dict[str, object]]) -> None:
-    """Sets columns of rows that are held, each by its `subscription_id`."""
+    """Sets all columns but `tenant_id` of rows that are held, each by its `subscription_id`."""
     if rows:
-        session.execute(update(Follow), list(rows))
+        session.execute(_LOOK_AGAIN, {"rows": json.dumps(rows, default=datetime.isoformat)})
 
 
 def forget(session: Session, subscription_ids: Sequence[int]) -> None:

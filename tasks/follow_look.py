@@ -38,7 +38,7 @@ def look(session: Session, abilities_of: AbilitiesOf, now: datetime, limit: int)
         again = [next_look(known.account, now)]
         for case in by_subscription.get(row.subscription_id, []):
             again.append(_intend(session, case, held[case.row.session_key], unfinished, row.cause, now))
-        rows.append(_follow(known, row.tenant_id, min(again), now))
+        rows.append(_follow(known, min(again), now))
     follow.look_again(session, rows)
     follow.forget(session, [row.subscription_id for row in due if not _is_online(facts.get(row.subscription_id))])
     session.flush()
@@ -109,11 +109,10 @@ def _is_the_same(intent: SessionIntent, case: Case) -> bool:
     return isinstance(change(read(intent.desired), case.desired, case.standing, case.row.service), Nothing)
 
 
-def _follow(facts: Facts, tenant_id: int, look_at: datetime, now: datetime) -> dict[str, Any]:
+def _follow(facts: Facts, look_at: datetime, now: datetime) -> dict[str, Any]:
     watched = watch(facts.account, facts.totals, now)
     return {
         "subscription_id": facts.subscription.id,
-        "tenant_id": tenant_id,
         "look_at": look_at,
         "cause": follow.TIME,
         "watch_from": watched.begins_at if watched else None,

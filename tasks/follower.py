@@ -71,7 +71,7 @@ class Follower:
             Chore(10, self._states.refresh),
             Chore(0.5, lambda session: follow.discover(session, NEW_SESSIONS, BATCH * 5)),
             Chore(1, follow.notice_use),
-            Chore(1, lambda session: follow.follow_plans(session, BATCH * 5)),
+            Chore(0.25, lambda session: follow.follow_plans(session, BATCH * 5)),
             Chore(30, lambda session: follow.discover(session, LATE_SESSIONS, BATCH * 50)),
             Chore(300, lambda session: follow.discover_all(session, BATCH * 50)),
             Chore(5, lambda session: follow_results.tell_of_silence(session, self._states, _now(session))),
