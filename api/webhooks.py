@@ -21,7 +21,7 @@ from api.schemas.webhook import Acknowledgement
 from api.services import Services, services_of
 from db import payment_account, webhook_inbox
 from isp.daraja_webhooks import C2B_ACKNOWLEDGEMENT, STK_ACKNOWLEDGEMENT
-from tasks.enqueue import enqueue
+from tasks.enqueue import put
 from tasks.payments import process_webhook
 
 # A sender that is slower than this is none of M-Pesa's.
@@ -69,7 +69,7 @@ def _store(services: Services, kind: str, token: str, source: str, content: byte
         if stored is None:
             return False
         confine(session, stored.tenant_id)
-        enqueue(session, process_webhook, {"inbox_id": stored.inbox_id}, tenant_id=stored.tenant_id)
+        put(session, process_webhook, {"inbox_id": stored.inbox_id}, tenant_id=stored.tenant_id)
     return True
 
 

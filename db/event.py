@@ -4,11 +4,14 @@ Their ids are in the order of their commits: a row gets its final id as its tran
 whoever remembers the last id they saw misses nothing by asking for what is above it, and gets nothing twice.
 """
 
+import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, PrimaryKeyConstraint, func
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import BigInteger, DateTime, Identity, Index, PrimaryKeyConstraint, func, text
+from sqlalchemy.event import listens_for
+from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
 from db.base import Base, BigInt, Json, String
 
@@ -54,4 +57,38 @@ def record(
     router_id: int | None = None,
 ) -> None:
     """Adds an event to the running transaction. As it commits, `kibali_event` is notified of the tenant's id."""
-    session.add(Event(type=type_, data=data, tenant_id=tenant_id, subscription_id=subscription_id, router_id=router_id))
+    if session.in_nested_transaction():  # what is undone with a savepoint must be in it
+        session.execute(_RECORD, _columns([(tenant_id, subscription_id, router_id, type_, json.dumps(data))]))
+        return
+    transaction = session.get_transaction() or session.begin()
+    waiting: tuple[SessionTransaction, list[_Row]] | None = session.info.get(_WAITING)
+    if waiting is None or waiting[0] is not transaction:
+        waiting = session.info[_WAITING] = (transaction, [])
+    waiting[1].append((tenant_id, subscription_id, router_id, type_, json.dumps(data)))
+
+
+@listens_for(Session, "before_commit")
+def _record_now(session: Session) -> None:
+    """All events of a transaction are one statement."""
+    waiting = session.info.get(_WAITING)
+    if waiting is None or session.in_nested_transaction():
+        return
+    del session.info[_WAITING]
+    if waiting[0] is session.get_transaction():
+        session.execute(_RECORD, _columns(waiting[1]))
+
+
+_Row = tuple[int | None, int | None, int | None, str, str]
+_WAITING = "kibali_events"
+_RECORD = text("""
+INSERT INTO event (tenant_id, subscription_id, router_id, type, data)
+SELECT tenant_id, subscription_id, router_id, type, CAST(data AS jsonb)
+  FROM unnest(CAST(:tenant_ids AS bigint[]), CAST(:subscription_ids AS bigint[]), CAST(:router_ids AS bigint[]),
+              CAST(:types AS text[]), CAST(:data AS text[]))
+       WITH ORDINALITY AS new (tenant_id, subscription_id, router_id, type, data, number)
+ ORDER BY number""")
+
+
+def _columns(rows: Sequence[_Row]) -> dict[str, list[Any]]:
+    names = ("tenant_ids", "subscription_ids", "router_ids", "types", "data")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))

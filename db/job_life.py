@@ -1,5 +1,6 @@
 """How one job is run: claimed, kept, ended. Each change names the claim, and changes nothing if that is over."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -59,9 +60,34 @@ def claim(session: Session, job_id: int, queue: str, lease_s: float) -> Claim | 
     return Claim(**row._mapping) if row else None
 
 
-def renew(session: Session, claim: Claim, lease_s: float) -> bool:
-    """Whether the job is still ours; if so, for `lease_s` seconds more."""
-    return _changed(session, _ours(claim).values(lease_until=_from_now(lease_s)))
+def claim_beside(session: Session, first: Claim, job_ids: Sequence[int], lease_s: float) -> list[Claim]:
+    """Takes those of the jobs that are of the same task and were never tried, under the same claim, in their order."""
+    waiting = (
+        select(Job.id)
+        .where(Job.id.in_(job_ids), Job.queue == first.queue, Job.task == first.task, Job.state == "pending")
+        .where(Job.due_at <= func.now(), Job.attempts == 0)
+        .order_by(Job.id)
+        .with_for_update(skip_locked=True)
+        .cte("waiting")
+    )
+    statement = (
+        update(Job)
+        .where(Job.id == waiting.c.id)
+        .values(state="running", claim=first.claim, lease_until=_from_now(lease_s), attempts=1, started_at=func.now())
+        .returning(Job.id, Job.tenant_id, Job.args, Job.max_attempts, Job.request_id)
+    )
+    rows = session.execute(statement.execution_options(synchronize_session=False)).all()
+    return [
+        Claim(
+            row.id, first.claim, row.tenant_id, first.queue, first.task, row.args, 1, row.max_attempts, row.request_id
+        )
+        for row in sorted(rows, key=lambda row: job_ids.index(row.id))
+    ]
+
+
+def renew(session: Session, claim: Claim, lease_s: float, beside: Sequence[Claim] = ()) -> bool:
+    """Whether the job, and those that were claimed beside it, are still ours; if so, for `lease_s` seconds more."""
+    return _all_changed(session, [claim, *beside], {"lease_until": _from_now(lease_s)})
 
 
 def hold(session: Session, claim: Claim) -> bool:
@@ -89,6 +115,12 @@ def succeed(session: Session, claim: Claim) -> bool:
     if 0 < progress < 100:  # who watches it learns that it is over
         _record_progress(session, claim, 100)
     return True
+
+
+def succeed_together(session: Session, claims: Sequence[Claim]) -> bool:
+    """The same for all that were claimed beside each other, and show no progress."""
+    end = {"state": "succeeded", "finished_at": func.now(), "progress": 100, "error": None, **_NOBODYS}
+    return _all_changed(session, claims, end)
 
 
 def try_again(session: Session, claim: Claim, error: str, after_s: float) -> bool:
@@ -134,6 +166,14 @@ _NOBODYS = {"claim": None, "lease_until": None}
 
 def _ours(claim: Claim) -> Update:
     return update(Job).where(Job.id == claim.job_id, Job.claim == claim.claim, Job.state == "running")
+
+
+def _all_changed(session: Session, claims: Sequence[Claim], values: Mapping[str, Any]) -> bool:
+    job_ids = [claim.job_id for claim in claims]
+    ours = update(Job).where(Job.id.in_(job_ids), Job.claim == claims[0].claim, Job.state == "running")
+    result = session.execute(ours.values(values).execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    return result.rowcount == len(job_ids)
 
 
 def _from_now(seconds: float) -> Any:

@@ -5,7 +5,7 @@ from, `wallet` holds what a subscriber has to spend, `suspense` what nobody is k
 were sold for, `refunds` what was given back by other ways than a reversal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,15 +18,16 @@ from sqlalchemy import (
     func,
     select,
     text,
-    update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import held
 from db.base import Base, BigInt, Id, String, TenantId, Timestamp
 from db.money import Kes
 from isp.ledger import ACCOUNTS, Account, Entry, PostingKind
 
+_WALLET = "wallet"
 _KINDS = ", ".join(f"'{kind}'" for kind in PostingKind)
 
 
@@ -108,10 +109,9 @@ def post(
     entries = [entry for entry in entries if entry.amount_kes]
     if not entries:
         return None
-    for entry in sorted((e for e in entries if e.subscriber_id is not None), key=lambda e: e.subscriber_id or 0):
-        assert entry.subscriber_id is not None
-        _move(session, tenant_id, entry.subscriber_id, entry.amount_kes, may_owe=kind in _MAY_OWE)
-    session.flush()  # what the posting refers to
+    for entry in sorted((e for e in entries if e.amount_kes < 0), key=lambda e: e.subscriber_id or 0):
+        if entry.subscriber_id is not None:
+            lock_wallet(session, tenant_id, entry.subscriber_id)  # a wallet that is made by it would owe
     values = {
         "tenant_id": tenant_id,
         "kind": kind.value,
@@ -119,39 +119,66 @@ def post(
         "subscription_id": subscription_id,
         "memo": memo,
         "created_at": now,
+        "may_owe": kind in _MAY_OWE,
         "accounts": [entry.account.value for entry in entries],
         "subscriber_ids": [entry.subscriber_id for entry in entries],
         "amounts_kes": [entry.amount_kes for entry in entries],
     }
-    posting_id: int = session.execute(_POST, values).scalar_one()
+    posted = session.execute(_POST, values).all()
+    for row in posted:
+        if row.subscriber_id is not None:
+            held.facts(session)[_WALLET, row.subscriber_id] = row.balance_kes
+    posting_id: int = posted[0].id
     return posting_id
 
 
-# Posting and entries in one statement: it is sent for every payment, twice.
+# Wallets, posting and entries in one statement: it is sent for every payment, twice. Who is in debt may pay a part.
 _POST = text("""
-WITH posting AS (
+WITH entry AS (
+    SELECT * FROM unnest(CAST(:accounts AS text[]), CAST(:subscriber_ids AS bigint[]), CAST(:amounts_kes AS numeric[]))
+                  AS entry (account, subscriber_id, amount_kes)
+), moved AS (
+    INSERT INTO wallet (subscriber_id, tenant_id, balance_kes, in_debt)
+    SELECT subscriber_id, :tenant_id, sum(amount_kes), sum(amount_kes) < 0
+      FROM entry WHERE subscriber_id IS NOT NULL GROUP BY subscriber_id ORDER BY subscriber_id
+        ON CONFLICT (subscriber_id) DO UPDATE
+       SET balance_kes = wallet.balance_kes + excluded.balance_kes,
+           in_debt = (:may_owe OR excluded.balance_kes > 0) AND wallet.balance_kes + excluded.balance_kes < 0
+    RETURNING subscriber_id, balance_kes
+), posting AS (
     INSERT INTO ledger_posting (tenant_id, kind, payment_id, subscription_id, memo, created_at)
     VALUES (:tenant_id, :kind, CAST(:payment_id AS bigint), CAST(:subscription_id AS bigint), CAST(:memo AS text),
             :created_at)
     RETURNING id
 ), entries AS (
     INSERT INTO ledger_entry (tenant_id, posting_id, account, subscriber_id, amount_kes)
-    SELECT :tenant_id, posting.id, entry.*
-      FROM posting, unnest(CAST(:accounts AS text[]), CAST(:subscriber_ids AS bigint[]),
-                           CAST(:amounts_kes AS numeric[])) AS entry
+    SELECT :tenant_id, posting.id, entry.* FROM posting, entry
 )
-SELECT id FROM posting""")
+SELECT posting.id, moved.subscriber_id, moved.balance_kes FROM posting LEFT JOIN moved ON true""")
 
 
 def lock_wallet(session: Session, tenant_id: int, subscriber_id: int) -> Decimal:
     """The balance, which nobody else moves until the transaction ends. The wallet is made if it is not there."""
-    statement = select(Wallet.balance_kes).where(Wallet.subscriber_id == subscriber_id).with_for_update()
-    there = session.scalar(statement)
+    known = held.facts(session)
+    there: Decimal | None = known.get((_WALLET, subscriber_id))
     if there is not None:
         return there
-    new = insert(Wallet).values(tenant_id=tenant_id, subscriber_id=subscriber_id)
-    session.execute(new.on_conflict_do_nothing())
-    return session.execute(statement).scalar_one()
+    statement = select(Wallet.balance_kes).where(Wallet.subscriber_id == subscriber_id).with_for_update()
+    there = session.scalar(statement)
+    if there is None:
+        new = insert(Wallet).values(tenant_id=tenant_id, subscriber_id=subscriber_id)
+        session.execute(new.on_conflict_do_nothing())
+        there = session.execute(statement).scalar_one()
+    known[_WALLET, subscriber_id] = there
+    return there
+
+
+def lock_wallets(session: Session, subscriber_ids: Collection[int]) -> None:
+    """Those that there are, in the order of their subscribers' ids."""
+    known = held.facts(session)
+    statement = select(Wallet.subscriber_id, Wallet.balance_kes).where(Wallet.subscriber_id.in_(subscriber_ids))
+    for row in session.execute(statement.order_by(Wallet.subscriber_id).with_for_update()):
+        known[_WALLET, row.subscriber_id] = row.balance_kes
 
 
 def balance(session: Session, subscriber_id: int) -> Decimal:
@@ -173,21 +200,3 @@ def entries_of_payment(session: Session, payment_id: int) -> list[Entry]:
 
 
 _MAY_OWE = (PostingKind.REVERSAL, PostingKind.ADJUSTMENT)
-
-
-def _move(session: Session, tenant_id: int, subscriber_id: int, amount_kes: Decimal, *, may_owe: bool) -> None:
-    after = Wallet.balance_kes + amount_kes
-    # Who is in debt may pay a part of it.
-    values = {"balance_kes": after, "in_debt": after < 0 if may_owe or amount_kes > 0 else False}
-    if amount_kes > 0:
-        new = insert(Wallet).values(tenant_id=tenant_id, subscriber_id=subscriber_id, balance_kes=amount_kes)
-        session.execute(
-            new.on_conflict_do_update(index_elements=["subscriber_id"], set_=values).execution_options(
-                synchronize_session=False
-            )
-        )
-        return
-    # Not so below 0: PostgreSQL checks a new row before it finds that there is one.
-    lock_wallet(session, tenant_id, subscriber_id)
-    change = update(Wallet).where(Wallet.subscriber_id == subscriber_id).values(values)
-    session.execute(change.execution_options(synchronize_session=False))

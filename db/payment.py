@@ -16,12 +16,14 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     UniqueConstraint,
+    bindparam,
     select,
-    update,
+    text,
 )
-from sqlalchemy.dialects.postgresql import MACADDR, insert
+from sqlalchemy.dialects.postgresql import MACADDR
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import held
 from db.base import Base, BigInt, Id, String, TenantId, Timestamp
 from db.money import Kes
 from db.page import Page, PageRequest, Sort, one_page
@@ -139,6 +141,23 @@ class Purpose:
 
 NO_PURPOSE = Purpose()
 
+# Written by hand: SQLAlchemy takes longer to make them, for each payment anew, than PostgreSQL to do them.
+_COLUMNS = ("tenant_id", "received_at", *Receipt.__dataclass_fields__, *Purpose.__dataclass_fields__)
+_RECORD = text(
+    f"INSERT INTO payment ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608
+    " ON CONFLICT DO NOTHING RETURNING id"
+).bindparams(bindparam("mac", type_=MACADDR))
+_CLAIM = (
+    select(Payment)
+    .from_statement(
+        text(
+            "UPDATE payment SET applied_at = :now"
+            " WHERE id = :payment_id AND applied_at IS NULL AND state IN ('received', 'suspense') RETURNING *"
+        )
+    )
+    .execution_options(populate_existing=True)
+)
+
 
 def record(
     session: Session, tenant_id: int, receipt: Receipt, now: datetime, purpose: Purpose = NO_PURPOSE
@@ -153,7 +172,7 @@ def record(
         **{name: getattr(receipt, name) for name in Receipt.__dataclass_fields__},
         **{name: getattr(purpose, name) for name in Purpose.__dataclass_fields__},
     }
-    new = session.scalar(insert(Payment).values(values).on_conflict_do_nothing().returning(Payment.id))
+    new: int | None = session.execute(_RECORD, values).scalar()
     if new is not None:
         return new, True
     if receipt.receipt is None:
@@ -190,7 +209,7 @@ def page(
 
 def lock(session: Session, payment_id: int) -> Payment:
     """As it is now, and so until the transaction ends. Raises NotFound."""
-    payment = session.get(Payment, payment_id, with_for_update={"key_share": True}, populate_existing=True)
+    payment = held.lock(session, Payment, payment_id)
     if payment is None:
         raise NotFound("payment")
     return payment
@@ -198,14 +217,10 @@ def lock(session: Session, payment_id: int) -> Payment:
 
 def claim(session: Session, payment_id: int, now: datetime) -> Payment | None:
     """The payment, which the caller is to credit; None if it is credited, or not to be, or someone got there first."""
-    statement = (
-        update(Payment)
-        .where(Payment.id == payment_id, Payment.applied_at.is_(None), Payment.state.in_(("received", "suspense")))
-        .values(applied_at=now)
-        .returning(Payment)
-    )
-    options = {"synchronize_session": False, "populate_existing": True}
-    return session.scalar(statement, execution_options=options)
+    claimed: Payment | None = session.scalar(_CLAIM, {"payment_id": payment_id, "now": now})
+    if claimed is not None:
+        held.note(session, claimed)
+    return claimed
 
 
 def of_receipt_or_waiting(

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import MACADDR
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from db import payment_account
+from db import held, payment_account
 from db.base import Base, BigInt, CreatedAt, Id, String, TenantId, Timestamp
 from db.money import Kes
 from db.page import Page, PageRequest, Sort, one_page
@@ -171,9 +171,18 @@ def page(
     return one_page(session, statement, PaymentIntent.id, SORTS, request, lambda row: row.PaymentIntent)
 
 
+def seen(session: Session, intent_id: int) -> PaymentIntent:
+    """As this transaction holds it; if it does not, as it was just now. Raises NotFound."""
+    there: PaymentIntent | None = held.facts(session).get((PaymentIntent, intent_id))
+    return there or by_id(session, intent_id)
+
+
 def lock(session: Session, intent_id: int) -> PaymentIntent:
     """As it is now, and so until the transaction ends. Whoever credits an intent holds it first."""
-    return session.get_one(PaymentIntent, intent_id, with_for_update={"key_share": True}, populate_existing=True)
+    found = held.lock(session, PaymentIntent, intent_id)
+    if found is None:
+        raise NotFound("payment intent")
+    return found
 
 
 def callback_token(intent_id: int, keyring: Keyring) -> str:

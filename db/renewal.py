@@ -1,6 +1,6 @@
 """Renewals: each validity that was paid for, and what it made of its subscription, so that it can be taken back.
 
-Here is all that begins a validity after a subscription was made. Each ends in a flush, not a commit.
+Here is all that begins a validity after a subscription was made. What is changed is written with the next flush.
 """
 
 from datetime import datetime, timedelta
@@ -11,19 +11,20 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
+    event,
     exists,
     select,
-    update,
+    text,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
-from db import tenant
+from db import held, tenant
 from db.base import Base, BigInt, Id, TenantId, Timestamp
 from db.ledger import Wallet
 from db.money import Kes
 from db.plan import Plan
-from db.radius_session import RadiusSession, Usage
-from db.refusal import Conflict, Invalid
+from db.radius_session import RadiusSession
+from db.refusal import Conflict, Invalid, NotFound
 from db.subscription import Subscription
 from db.subscription_life import validity_of
 from isp.ledger import covers
@@ -70,7 +71,10 @@ class Renewal(Base):
 
 def hold(session: Session, subscription_id: int) -> Subscription:
     """The subscription as it is now, and so until the transaction ends; accounting goes on meanwhile."""
-    return session.get_one(Subscription, subscription_id, with_for_update={"key_share": True}, populate_existing=True)
+    found = held.lock(session, Subscription, subscription_id)
+    if found is None:
+        raise NotFound("subscription")
+    return found
 
 
 def state_of(subscription: Subscription, plan: Plan, now: datetime) -> State:
@@ -203,21 +207,43 @@ def _record(
         created_at=now,
     )
     session.add(renewal)
-    session.flush()
-    if is_first:
-        return renewal  # nothing is used yet
-    # Last: accounting holds many of these rows at once, and waits for nothing that is held here.
-    session.execute(
-        update(Usage)
-        .where(Usage.subscription_id == subscription.id)
-        .values(
-            validity_input_octets=Usage.input_octets,
-            validity_output_octets=Usage.output_octets,
-            validity_session_time_s=Usage.session_time_s,
-        )
-        .execution_options(synchronize_session=False)
-    )
+    if not is_first:  # then nothing is used yet
+        _begin_use_anew(session, subscription.id)
     return renewal
+
+
+def _begin_use_anew(session: Session, subscription_id: int) -> None:
+    """As the transaction commits."""
+    transaction = session.get_transaction() or session.begin()
+    waiting: tuple[SessionTransaction, set[int]] | None = session.info.get(_BEGINS_ANEW)
+    if waiting is None or waiting[0] is not transaction:
+        waiting = session.info[_BEGINS_ANEW] = (transaction, set())
+    waiting[1].add(subscription_id)
+
+
+@event.listens_for(Session, "before_commit")
+def _begin_use_anew_now(session: Session) -> None:
+    """Last: accounting holds many of these rows at once, and waits for nothing that is held here. In the same order."""
+    waiting = session.info.get(_BEGINS_ANEW)
+    if waiting is None or session.in_nested_transaction():
+        return
+    del session.info[_BEGINS_ANEW]
+    if waiting[0] is session.get_transaction():
+        session.flush()
+        session.execute(_USE_BEGINS_ANEW, {"subscription_ids": sorted(waiting[1])})
+
+
+_BEGINS_ANEW = "kibali_use_begins_anew"
+_USE_BEGINS_ANEW = text("""
+WITH mine AS (
+    SELECT subscription_id FROM usage WHERE subscription_id = ANY(CAST(:subscription_ids AS bigint[]))
+     ORDER BY subscription_id FOR NO KEY UPDATE
+)
+UPDATE usage
+   SET validity_input_octets = input_octets,
+       validity_output_octets = output_octets,
+       validity_session_time_s = session_time_s
+  FROM mine WHERE usage.subscription_id = mine.subscription_id""")
 
 
 def _given(session: Session, renewal: Renewal) -> timedelta | None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, select
 from sqlalchemy.orm import Session
 
-from db import tenant
+from db import held, tenant
 from db.plan import Plan
 from db.radius_session import Usage
 from db.refusal import Conflict, Invalid, NotFound
@@ -50,31 +50,39 @@ def create(session: Session, tenant_id: int, new: NewSubscription, keyring: Keyr
 
     Raises Invalid for a plan, subscriber or router it can not have, Conflict for a device in use.
     """
+    created = begin(session, tenant_id, new, keyring, now)
+    session.flush()
+    return created
+
+
+def begin(session: Session, tenant_id: int, new: NewSubscription, keyring: Keyring, now: datetime) -> Created:
+    """Like `create`, but all that is not its row itself is written with the next flush."""
     subscriber = _subscriber_to_sell_to(session, new.subscriber_id)
     plan = _plan_to_sell(session, new.plan_id)
     service = _service_within(plan, new.service)
     password = new.password or credentials.new_password()
-    subscription = Subscription(
+    starts, ends = _first_validity(session, tenant_id, plan, now)
+    row = insert(Subscription).values(
         tenant_id=tenant_id,
         subscriber_id=subscriber.id,
         plan_id=plan.id,
         service=service,
         username=new.username or _free_username(session, subscriber, service),
-        password_sealed=b"",
+        password_sealed=b"",  # it is sealed for the id
         framed_ip_address=new.framed_ip_address,
         delegated_ipv6_prefix=new.delegated_ipv6_prefix,
         bind_mac=new.bind_mac,
+        activated_at=starts,
+        expires_at=ends,
     )
-    _begin_validity(session, subscription, plan, now)
-    session.add(subscription)
-    session.flush()  # the id, which the password is sealed for
+    subscription = session.execute(row.returning(Subscription)).scalar_one()
+    held.note(session, subscription)
     _seal_password(subscription, password, keyring)
     session.add(Usage(subscription_id=subscription.id, tenant_id=tenant_id))
     if new.macs:
         _set_macs(session, subscription, new.macs)
     if new.router_ids:
         _set_routers(session, subscription, new.router_ids)
-    session.flush()
     return Created(subscription, password)
 
 
@@ -136,10 +144,18 @@ def validity_of(plan: Plan) -> Validity:
 
 def _begin_validity(session: Session, subscription: Subscription, plan: Plan, now: datetime) -> None:
     """Starts the clock, unless the plan's starts at the first login."""
+    if plan.validity_from != ValidityFrom.FIRST_LOGIN:
+        begins, ends = _first_validity(session, subscription.tenant_id, plan, now)
+        subscription.activated_at, subscription.expires_at = begins, ends
+
+
+def _first_validity(
+    session: Session, tenant_id: int, plan: Plan, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """From when until when; neither is known where the first login begins it."""
     if plan.validity_from == ValidityFrom.FIRST_LOGIN:
-        return
-    subscription.activated_at = now
-    subscription.expires_at = renew(None, validity_of(plan), now, tenant.timezone_of(session, subscription.tenant_id))
+        return None, None
+    return now, renew(None, validity_of(plan), now, tenant.timezone_of(session, tenant_id))
 
 
 def _move(session: Session, subscription: Subscription, columns: Mapping[str, Any], now: datetime) -> None:
@@ -186,7 +202,9 @@ def _found(subscription: Subscription | None) -> Subscription:
 
 def _plan_to_sell(session: Session, plan_id: int) -> Plan:
     """Locked against being archived meanwhile."""
-    plan = session.get(Plan, plan_id, with_for_update={"read": True})
+    plan = held.once(
+        session, (_plan_to_sell, plan_id), lambda: session.get(Plan, plan_id, with_for_update={"read": True})
+    )
     if plan is None:
         raise Invalid("There is no such plan.", field="plan_id", code="not_found")
     if plan.archived_at is not None:
@@ -195,7 +213,11 @@ def _plan_to_sell(session: Session, plan_id: int) -> Plan:
 
 
 def _subscriber_to_sell_to(session: Session, subscriber_id: int) -> Subscriber:
-    subscriber = session.get(Subscriber, subscriber_id, with_for_update={"read": True})
+    subscriber = held.once(
+        session,
+        (Subscriber, subscriber_id),
+        lambda: session.get(Subscriber, subscriber_id, with_for_update={"read": True}),
+    )
     if subscriber is None:
         raise Invalid("There is no such subscriber.", field="subscriber_id", code="not_found")
     if subscriber.archived_at is not None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CheckConstraint, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session
 
+from db import held
 from db.base import Base, CreatedAt, Id, String, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import NotFound
@@ -83,7 +84,7 @@ def close(session: Session, tenant_id: int, now: datetime) -> None:
 
 def timezone_of(session: Session, tenant_id: int) -> ZoneInfo:
     """The zone in which the tenant's days and months begin."""
-    return ZoneInfo(session.get_one(Tenant, tenant_id).timezone)
+    return held.once(session, (ZoneInfo, tenant_id), lambda: ZoneInfo(session.get_one(Tenant, tenant_id).timezone))
 
 
 def _found(tenant: Tenant | None) -> Tenant:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import held
 from db.base import Base, BigInt, CreatedAt, Id, String, TenantId, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import NotFound
@@ -95,7 +96,7 @@ def by_id(session: Session, inbox_id: int) -> WebhookInbox:
 
 def hold(session: Session, inbox_id: int) -> WebhookInbox:
     """As it is now, and so until the transaction ends. Raises NotFound."""
-    found = session.get(WebhookInbox, inbox_id, with_for_update={"key_share": True}, populate_existing=True)
+    found = held.lock(session, WebhookInbox, inbox_id)
     if found is None:
         raise NotFound("webhook")
     return found

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import event, ledger, payment, payment_intent, renewal, voucher
+from db.held import once
 from db.payment import Payment
 from db.payment_intent import PaymentIntent
 from db.plan import Plan
@@ -68,7 +69,13 @@ def apply_payment(
     None if that was done before, or if somebody else does it. A payment of nobody goes to suspense. `held`: its intent,
     where the caller has locked it.
     """
-    intent = held or _hold_intent(session, payment_id)
+    with session.no_autoflush:  # what is changed is written once
+        return _apply(session, payment_id, keyring, now, held or _hold_intent(session, payment_id))
+
+
+def _apply(
+    session: Session, payment_id: int, keyring: Keyring, now: datetime, intent: PaymentIntent | None
+) -> Applied | None:
     paid = payment.claim(session, payment_id, now)
     if paid is None:
         return None
@@ -96,10 +103,9 @@ def apply_payment(
         subscriber.id,
         paid.subscription_id,
         None if isinstance(bought, Subscription) else bought,
-        ledger.balance(session, subscriber.id),
+        ledger.lock_wallet(session, paid.tenant_id, subscriber.id),
     )
     _tell(session, paid, applied)
-    session.flush()
     return applied
 
 
@@ -255,7 +261,8 @@ def _purchase(
     subscription = None if named_id is None else renewal.hold(session, named_id)
     if subscription is not None and subscription.subscriber_id != subscriber.id:
         return Kept.NO_CHOICE
-    plan = session.get_one(Plan, plan_id or (subscription.plan_id if subscription is not None else 0))
+    wanted_id = plan_id or (subscription.plan_id if subscription is not None else 0)
+    plan = once(session, (Plan, wanted_id), lambda: session.get_one(Plan, wanted_id))
     if subscription is None:
         subscription = buyers.subscription_for(session, subscriber, plan, now)
     if paid.provider == "voucher":

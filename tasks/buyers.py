@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from db import renewal, subscription_life
+from db import held, renewal, subscription_life
 from db.payment import Payment
 from db.payment_intent import PaymentIntent
 from db.plan import Plan
@@ -43,6 +42,7 @@ def buyer_of(session: Session, paid: Payment, intent: PaymentIntent | None) -> S
 
 def only_subscription_of(session: Session, subscriber: Subscriber) -> int | None:
     """None if there are several, or none, that are not cancelled."""
+    _write_what_changed(session, subscriber)
     mine = (Subscription.subscriber_id == subscriber.id) & (Subscription.status != Status.CANCELLED.value)
     ids = session.scalars(select(Subscription.id).where(mine).limit(2)).all()
     return ids[0] if len(ids) == 1 else None
@@ -54,6 +54,9 @@ def subscription_for(session: Session, subscriber: Subscriber, plan: Plan, now: 
     One that somebody suspended comes first: nobody buys a way around it. Then one of the same plan; then one whose own
     time is over. One that still runs on another plan is left to run.
     """
+    if held.facts(session).pop((_HAS_NOTHING, subscriber.id), False):
+        return None
+    _write_what_changed(session, subscriber)
     statement = (
         select(Subscription)
         .where(Subscription.subscriber_id == subscriber.id, Subscription.status != Status.CANCELLED.value)
@@ -61,6 +64,8 @@ def subscription_for(session: Session, subscriber: Subscriber, plan: Plan, now: 
         .with_for_update(key_share=True)
     )
     mine = list(session.scalars(statement.execution_options(populate_existing=True)))
+    for each in mine:
+        held.note(session, each)
     fitting = [each for each in mine if plan.service in ("any", each.service)]
     for each in fitting:
         if each.status == Status.SUSPENDED:
@@ -81,7 +86,7 @@ def new_subscription(
     """With credentials of its own: on a hotspot the phone number, where that is free, and a made-up password."""
     service = _USUAL_SERVICE if plan.service == "any" else plan.service
     new = NewSubscription(subscriber_id=subscriber.id, plan_id=plan.id, service=service)
-    return subscription_life.create(session, subscriber.tenant_id, new, keyring, now).subscription
+    return subscription_life.begin(session, subscriber.tenant_id, new, keyring, now).subscription
 
 
 def remember_device(session: Session, subscription: Subscription, mac: str) -> None:
@@ -89,12 +94,19 @@ def remember_device(session: Session, subscription: Subscription, mac: str) -> N
     if subscription.service != "hotspot":
         return
     row = {"tenant_id": subscription.tenant_id, "mac": mac, "subscription_id": subscription.id}
-    known = insert(Device).values(row)
-    session.execute(
-        known.on_conflict_do_update(
-            index_elements=["tenant_id", "mac"], set_={"subscription_id": known.excluded.subscription_id}
-        ).execution_options(synchronize_session=False)
-    )
+    session.execute(_REMEMBER_DEVICE, row)
+
+
+_REMEMBER_DEVICE = text("""
+INSERT INTO device (tenant_id, mac, subscription_id) VALUES (:tenant_id, CAST(:mac AS macaddr), :subscription_id)
+    ON CONFLICT (tenant_id, mac) DO UPDATE SET subscription_id = excluded.subscription_id""")
+
+
+def _write_what_changed(session: Session, subscriber: Subscriber) -> None:
+    """A payment before this one may have changed, in the same transaction, what is about to be read."""
+    changed = (each for each in session.dirty if isinstance(each, Subscription))
+    if any(each.subscriber_id == subscriber.id for each in changed):
+        session.flush()
 
 
 def _of_phone(session: Session, tenant_id: int, msisdn: str, name: str | None) -> Subscriber:
@@ -117,9 +129,19 @@ def _of_device(session: Session, paid: Payment) -> Subscriber | None:
 
 def _made(session: Session, tenant_id: int, name: str, msisdn: str | None) -> Subscriber:
     """A new subscriber; or, if another transaction made one of this phone meanwhile, that one."""
-    new = insert(Subscriber).values(tenant_id=tenant_id, name=name[:200], msisdn=msisdn)
-    made: Subscriber | None = session.scalar(new.on_conflict_do_nothing().returning(Subscriber))
+    made: Subscriber | None = session.scalar(_MAKE, {"tenant_id": tenant_id, "name": name[:200], "msisdn": msisdn})
     if made is not None:
+        held.note(session, made)
+        held.facts(session)[_HAS_NOTHING, made.id] = True
         return made
     there = (Subscriber.tenant_id == tenant_id) & (Subscriber.msisdn == msisdn) & Subscriber.archived_at.is_(None)
     return session.execute(select(Subscriber).where(there)).scalar_one()
+
+
+_HAS_NOTHING = "has no subscription yet"
+_MAKE = select(Subscriber).from_statement(
+    text(
+        "INSERT INTO subscriber (tenant_id, name, msisdn) VALUES (:tenant_id, :name, :msisdn)"
+        " ON CONFLICT DO NOTHING RETURNING *"
+    )
+)

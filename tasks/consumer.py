@@ -20,6 +20,8 @@ HEALTH_CHECK_EVERY_S = 1
 _FINISH_WITHIN_S = 7
 _LAST_WAIT_S = 2
 _PR_SET_PDEATHSIG = 1
+# Whoever asks the API or RADIUS waits for the answer; nobody waits for a job by the millisecond.
+_NICENESS = 5
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +37,7 @@ class JobWorker(Worker):  # type: ignore[misc]  # Huey has no types
 
     def initialize(self) -> None:
         _die_with(self._parent)
+        os.nice(_NICENESS)
         self._start()
         super().initialize()
 

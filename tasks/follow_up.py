@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from db import event
 from db.subscription import Subscription
-from tasks.enqueue import enqueue
+from tasks.enqueue import put
 from tasks.let_in import let_in
 
 
@@ -28,4 +28,4 @@ def subscription_changed(
     if mac is not None and subscription.service == "hotspot":
         args = {"subscription_id": subscription_id, "mac": mac.upper(), "router_id": router_id}
         key = f"let-in:{subscription.tenant_id}:{mac.upper()}"
-        enqueue(session, let_in, args, unique_key=key, tenant_id=subscription.tenant_id)
+        put(session, let_in, args, unique_key=key, tenant_id=subscription.tenant_id)

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -24,12 +24,19 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def kept(
-    sessions: sessionmaker[Session], claim: job_life.Claim, limit_s: float, on_lost: Callable[[], None]
+    sessions: sessionmaker[Session],
+    claim: job_life.Claim,
+    limit_s: float,
+    on_lost: Callable[[], None],
+    beside: Sequence[job_life.Claim] = (),
 ) -> Iterator[None]:
-    """Renews the lease until the block ends; calls `on_lost` from another thread if it was lost before that."""
+    """Renews the lease until the block ends; calls `on_lost` from another thread if it was lost before that.
+
+    `beside`: jobs that were claimed beside it; to lose one is to lose all.
+    """
     over = threading.Event()
     keeper = threading.Thread(
-        target=_keep, args=(sessions, claim, limit_s, on_lost, over), name=f"lease-{claim.job_id}", daemon=True
+        target=_keep, args=(sessions, claim, beside, limit_s, on_lost, over), name=f"lease-{claim.job_id}", daemon=True
     )
     keeper.start()
     try:
@@ -42,6 +49,7 @@ def kept(
 def _keep(
     sessions: sessionmaker[Session],
     claim: job_life.Claim,
+    beside: Sequence[job_life.Claim],
     limit_s: float,
     on_lost: Callable[[], None],
     over: threading.Event,
@@ -56,7 +64,7 @@ def _keep(
             os.kill(os.getpid(), signal.SIGKILL)
         try:
             with sessions.begin() as session:
-                ours = job_life.renew(session, claim, LEASE_S)
+                ours = job_life.renew(session, claim, LEASE_S, beside)
         except SQLAlchemyError:
             # PostgreSQL is away. The lease holds for what is left of it; then someone else may have the job.
             ours = time.monotonic() < lease_until

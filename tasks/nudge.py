@@ -50,6 +50,18 @@ class Nudger:
                     (pipeline.rpush if ahead else pipeline.lpush)(key, *map(messages.encode, ids))
                 pipeline.execute()
 
+    def take(self, queue: str, most: int) -> list[int]:
+        """Ids from the queue's list, as many as are there, the next first; empty while Redis is away."""
+        try:
+            taken = self._redis.rpop(self._keys[queue], most)
+            return [int(each) for each in taken or ()]
+        except (RedisError, ValueError):
+            return []
+
+    def put_back(self, queue: str, job_ids: Sequence[int]) -> None:
+        """What `take` took, in the same order."""
+        self.try_push({queue: job_ids[::-1]}, ahead=True)
+
     def lengths(self) -> dict[str, int]:
         """Queue name → nudges that no worker has taken. Raises RedisError."""
         with self._redis.pipeline(transaction=False) as pipeline:

@@ -5,15 +5,18 @@ for, is believed. Of any other the provider is asked by a query first; and if it
 credited.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import event, payment_intent, webhook_inbox
+from db import event, held, ledger, payment_intent, webhook_inbox
 from db.payment import Receipt
 from db.payment_account import PaymentAccount
 from db.payment_intent import PaymentIntent
+from db.subscriber import Subscriber
+from db.subscription import Subscription
 from db.webhook_inbox import WebhookInbox
 from isp.encryption import Keyring
 from isp.msisdn import parse_msisdn
@@ -21,10 +24,24 @@ from isp.payment import Failed, IntentState, Paid, StkResult, Unknown, after_cal
 from tasks import prompting, sms
 from tasks.payment_provider import PaymentProvider, Unreadable
 from tasks.receive_payment import PROVIDER, credit_intent, receive_c2b
+from tasks.stops import RunAlone
 
 
 class Unconfirmed(Exception):
     """A callback needs a query to say the same, and that does not say anything yet: to be tried again."""
+
+
+def hold_all(session: Session, inbox_ids: Sequence[int]) -> None:
+    """What processing them is likely to hold, in the order in which all hold it: intents, wallets, subscriptions."""
+    webhooks = held.lock_all(session, WebhookInbox, inbox_ids)
+    waiting = [webhook for webhook in webhooks if webhook.outcome is None]
+    intents = held.lock_all(session, PaymentIntent, [each.intent_id for each in waiting if each.intent_id is not None])
+    buyers = {each.subscriber_id for each in intents if each.subscriber_id is not None}
+    if buyers:
+        ledger.lock_wallets(session, buyers)
+        held.read_all(session, Subscriber, buyers)
+    wanted = [each.subscription_id for each in intents if each.subscription_id is not None]
+    held.lock_all(session, Subscription, wanted)
 
 
 def process(
@@ -34,13 +51,18 @@ def process(
     provider: PaymentProvider,
     keyring: Keyring,
     now: datetime,
+    *,
+    may_ask: bool = True,
 ) -> str:
-    """The outcome of what is held in the inbox, written beside the body. Safe to repeat. Raises Unconfirmed."""
+    """The outcome of what is held in the inbox, written beside the body. Safe to repeat.
+
+    Raises Unconfirmed; and, before anything is changed, RunAlone where the provider is to be asked but not `may_ask`.
+    """
     if webhook.outcome is not None:
         return webhook.outcome
     try:
         if webhook.kind == "stk":
-            outcome = _callback(session, webhook, account, provider, keyring, now)
+            outcome = _callback(session, webhook, account, provider, keyring, now, may_ask)
         else:
             outcome = _confirmation(session, webhook, account, provider, keyring, now)
         error = None
@@ -50,7 +72,6 @@ def process(
     if outcome in ("unreadable", "mismatch", "contradicted", "conflict"):
         data = {"inbox_id": webhook.id, "outcome": outcome, "intent_id": webhook.intent_id}
         event.record(session, "payment.webhook_refused", data, webhook.tenant_id)
-    session.flush()
     return outcome
 
 
@@ -73,13 +94,16 @@ def _callback(
     provider: PaymentProvider,
     keyring: Keyring,
     now: datetime,
+    may_ask: bool,
 ) -> str:
     told = provider.parse_callback(webhook.body)
     assert webhook.intent_id is not None
-    seen = payment_intent.by_id(session, webhook.intent_id)
+    seen = payment_intent.seen(session, webhook.intent_id)
     if not _is_of(session, told, seen):
         return "mismatch"
     if isinstance(told.verdict, Paid) and _needs_confirmation(account, webhook, told, seen):
+        if not may_ask:
+            raise RunAlone
         match provider.query(told.checkout_request_id):
             case Failed():
                 return "contradicted"

@@ -1,11 +1,13 @@
 """The tasks of payments. Each is thin: what it does is a plain function elsewhere, which tests call."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from db import payment_account, payment_intent, renewal, webhook_inbox
+from db import held, payment_account, payment_intent, renewal, webhook_inbox
 from db.payment_account import PaymentAccount
 from db.refusal import Refusal
 from isp.encryption import Keyring
@@ -69,13 +71,21 @@ def query_prompt(session: Session, job: RunningJob, intent_id: int) -> None:
     _ask_later(session, job, intent_id, again_at)
 
 
+def _hold_webhooks(session: Session, all_args: Sequence[Mapping[str, Any]]) -> None:
+    payment_webhooks.hold_all(session, [args["inbox_id"] for args in all_args])
+
+
 # A customer who has paid waits for this one; prompts may wait half a minute for M-Pesa each.
-@task(queue=PAYMENTS, ahead=True)
+@task(queue=PAYMENTS, ahead=True, hold_all=_hold_webhooks)
 def process_webhook(session: Session, job: RunningJob, inbox_id: int) -> None:
     """Reads what came into the inbox, and credits it."""
     webhook = webhook_inbox.hold(session, inbox_id)
-    account = session.get_one(PaymentAccount, webhook.payment_account_id)
-    outcome = payment_webhooks.process(session, webhook, account, _provider(job, account), _keyring(job), _now())
+    account_id = webhook.payment_account_id
+    account = held.once(session, (PaymentAccount, account_id), lambda: session.get_one(PaymentAccount, account_id))
+    provider = held.once(session, (open_provider, account_id), lambda: _provider(job, account))
+    outcome = payment_webhooks.process(
+        session, webhook, account, provider, _keyring(job), _now(), may_ask=not job.together
+    )
     log.info("webhook", inbox_id=inbox_id, outcome=outcome)
 
 

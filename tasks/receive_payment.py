@@ -42,21 +42,22 @@ class Outcome(StrEnum):
 
 def credit_intent(session: Session, intent: PaymentIntent, told: Receipt, keyring: Keyring, now: datetime) -> Outcome:
     """The locked intent was paid, `told` says what is known of it. Credits it unless that was done."""
+    was_paid = intent.state == IntentState.PAID
     payment_intent.settle(intent, IntentState.PAID, now)
-    session.flush()
     purpose = Purpose(intent_id=intent.id, plan_id=intent.plan_id, mac=intent.mac)
     if told.receipt is None:
         if payment.is_paid(session, intent.id):
             return Outcome.DUPLICATE
-    else:
+    elif was_paid:  # else there is no payment of it that waits for its receipt
         there, provisional = payment.of_receipt_or_waiting(session, intent.tenant_id, PROVIDER, told.receipt, intent.id)
         if there is not None:
             return _known_receipt(session, intent, there, keyring, now)
         if provisional is not None:
             _complete(session, provisional, told, now)
             return Outcome.COMPLETED
-    payment_id, is_new = payment.record(session, intent.tenant_id, told, now, purpose)
-    if not is_new:  # a C2B that nobody could match told of it in this very moment
+    with session.no_autoflush:
+        payment_id, is_new = payment.record(session, intent.tenant_id, told, now, purpose)
+    if not is_new:  # told before: by a C2B that nobody could match, or for another intent
         return _known_receipt(session, intent, payment.lock(session, payment_id), keyring, now)
     apply_payment(session, payment_id, keyring, now, held=intent)
     return Outcome.APPLIED

@@ -5,7 +5,7 @@ function's name, which is what a job's row holds: a renamed task fails the jobs 
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
@@ -16,6 +16,7 @@ from tasks.running_job import RunningJob
 from tasks.stops import UnknownTask
 
 P = ParamSpec("P")
+HoldAll = Callable[[Session, Sequence[Mapping[str, Any]]], None]
 TaskFunction = Callable[Concatenate[Session, RunningJob, P], None]
 
 
@@ -25,6 +26,7 @@ class Task:
     queue: Queue
     limit_s: int
     ahead: bool
+    hold_all: HoldAll | None
     function: Callable[..., None]
     signature: inspect.Signature
 
@@ -40,11 +42,14 @@ _tasks: dict[str, Task] = {}
 
 
 def task(
-    *, queue: Queue, limit_s: int | None = None, ahead: bool = False
+    *, queue: Queue, limit_s: int | None = None, ahead: bool = False, hold_all: HoldAll | None = None
 ) -> Callable[[TaskFunction[P]], TaskFunction[P]]:
     """Makes the decorated function a task of `queue`, to run for at most `limit_s` seconds (None: as the queue says).
 
     `ahead`: it is short and somebody waits for it, so it is nudged before what else is in the queue.
+
+    `hold_all`: of jobs that wait together, a worker runs many in one transaction, which begins with this: it is given
+    the arguments of all, and holds the rows that they will hold. Where one of them fails, each is run by itself.
 
     The function stays what it was: call it in tests.
     """
@@ -55,7 +60,9 @@ def task(
             raise ValueError(
                 f"there are two tasks named {name}: in {_tasks[name].function.__module__} and {function.__module__}"
             )
-        _tasks[name] = Task(name, queue, limit_s or queue.limit_s, ahead, function, inspect.signature(function))
+        _tasks[name] = Task(
+            name, queue, limit_s or queue.limit_s, ahead, hold_all, function, inspect.signature(function)
+        )
         return function
 
     return register
@@ -67,6 +74,10 @@ def task_of(function: Callable[..., None]) -> Task:
     if found is None or found.function is not function:
         raise TypeError(f"{function.__module__}.{function.__name__} is no task: decorate it with @task(queue=…)")
     return found
+
+
+def can_run_together(name: str) -> bool:
+    return name in _tasks and _tasks[name].hold_all is not None
 
 
 def task_named(name: str) -> Task:

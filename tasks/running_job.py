@@ -14,6 +14,8 @@ class RunningJob:
     claim: job_life.Claim
     settings: Settings
     sessions: sessionmaker[Session]
+    together: bool = False
+    """In one transaction with others of its kind, which wait for it: it must ask nobody, commit nothing."""
 
     @property
     def id(self) -> int:

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from db import sms, subscription_life, tenant
+from db import held, sms, subscription_life, tenant
 from db.sms import SmsGateway
 from db.subscriber import Subscriber
 from db.subscription import Subscription
@@ -87,7 +87,8 @@ def tell_paid(
     session: Session, subscription: Subscription, msisdn: str | None, keyring: Keyring, now: datetime, *, is_new: bool
 ) -> None:
     """After a payment: how to log in, or until when it is renewed. In the transaction of the payment."""
-    found = sms.gateway(session, subscription.tenant_id)
+    owner_id = subscription.tenant_id
+    found = held.once(session, (SmsGateway, owner_id), lambda: sms.gateway(session, owner_id))
     if found is None:
         return
     phone = msisdn or session.get_one(Subscriber, subscription.subscriber_id).msisdn

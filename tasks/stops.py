@@ -15,5 +15,9 @@ class TimeLimitExceeded(KeyboardInterrupt):
     """The job ran longer than it may."""
 
 
+class RunAlone(Exception):
+    """Raised by a task that runs together with others, before it changed anything: it is to run by itself."""
+
+
 class LeaseLost(KeyboardInterrupt):
     """The job is not ours any more: it was cancelled, or the lease was not renewed in time and someone else has it."""

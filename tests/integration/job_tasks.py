@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -11,7 +13,7 @@ from db import event
 from tasks.queues import DEFAULT, MAINTENANCE, PAYMENTS
 from tasks.registry import task
 from tasks.running_job import RunningJob
-from tasks.stops import PermanentFailure
+from tasks.stops import PermanentFailure, RunAlone
 
 
 def mark(session: Session, job: RunningJob, what: str) -> None:
@@ -22,6 +24,20 @@ def mark(session: Session, job: RunningJob, what: str) -> None:
 @task(queue=PAYMENTS)
 def leave_mark(session: Session, job: RunningJob, what: str = "done") -> None:
     mark(session, job, what)
+
+
+def _note_all(session: Session, all_args: Sequence[Mapping[str, Any]]) -> None:
+    session.info["beside"] = [args["what"] for args in all_args]
+
+
+@task(queue=PAYMENTS, hold_all=_note_all)
+def go_together(session: Session, job: RunningJob, what: str) -> None:
+    """Marks who runs with it, itself included; nobody: it runs alone."""
+    if what == "asks" and job.together:
+        raise RunAlone
+    mark(session, job, ",".join(session.info["beside"]) if job.together else "alone")
+    if what == "bad":
+        raise ValueError("this one can not be done")
 
 
 @task(queue=PAYMENTS)
