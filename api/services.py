@@ -19,6 +19,7 @@ from api.http_metrics import HttpMetrics
 from api.password_checks import PasswordChecks
 from api.request_limit import RequestLimit
 from api.unknown_tokens import UnknownTokens
+from api.webhook_bounds import WebhookBounds
 from db import prepare
 from db.engine import make_engine, session_factory
 from db.router_bootstrap import Site
@@ -48,6 +49,7 @@ class Services:
     limit: RequestLimit
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
+    webhook_bounds: WebhookBounds
     hub: Hub
     password_checks: PasswordChecks
     http_metrics: HttpMetrics
@@ -85,6 +87,7 @@ def build(settings: Settings, keyring: Keyring, http_metrics: HttpMetrics) -> Se
         limit=RequestLimit(client, settings.api_requests_per_minute),
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
+        webhook_bounds=WebhookBounds(),
         hub=Hub(settings.database_dsn("api")),
         password_checks=PasswordChecks(),
         http_metrics=http_metrics,

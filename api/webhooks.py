@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -19,10 +20,14 @@ from api.endpoint import open_to_all
 from api.problem import Problem
 from api.schemas.webhook import Acknowledgement
 from api.services import Services, services_of
-from db import payment_account, webhook_inbox
+from api.webhook_bounds import Verdict, too_many
+from db import event, payment_account, webhook_inbox
+from db.webhook_inbox import Stored
 from isp.daraja_webhooks import C2B_ACKNOWLEDGEMENT, STK_ACKNOWLEDGEMENT
 from tasks.enqueue import put
 from tasks.payments import process_webhook
+
+log = structlog.get_logger(__name__)
 
 # A sender that is slower than this is none of M-Pesa's.
 READ_WITHIN_S = 5
@@ -49,15 +54,22 @@ async def confirmation(request: Request) -> Response:
 async def _receive(request: Request, kind: str, acknowledgement: Mapping[str, str | int]) -> Response:
     services, token, source = services_of(request), token_of(request), source_of(request)
     content = await read_body(request)
+    verdict = services.webhook_bounds.check(kind, token)
+    if verdict is not Verdict.FINE:
+        if verdict is Verdict.OVER_AND_NEWS:
+            await run_in_threadpool(_tell_of_too_many, services, kind, services.webhook_bounds.last(kind, token))
+        raise too_many()
     async with services.unknown_tokens.turn(source):
-        if not await run_in_threadpool(_store, services, kind, token, source, content):
+        stored = await run_in_threadpool(_store, services, kind, token, source, content)
+        if stored is None:
             services.unknown_tokens.record(source)
             raise unknown_token()
+    services.webhook_bounds.record(kind, token, len(content), stored)
     return JSONResponse(acknowledgement)
 
 
-def _store(services: Services, kind: str, token: str, source: str, content: bytes) -> bool:
-    """Whether the token is anybody's."""
+def _store(services: Services, kind: str, token: str, source: str, content: bytes) -> Stored | None:
+    """None for a token of nobody."""
     address = parsed(source)
     known = services.webhook_sources
     listed = not known or (address is not None and any(address in network for network in known))
@@ -67,10 +79,19 @@ def _store(services: Services, kind: str, token: str, source: str, content: byte
             session, kind, token_hash, None if address is None else str(address), listed, content
         )
         if stored is None:
-            return False
+            return None
         confine(session, stored.tenant_id)
         put(session, process_webhook, {"inbox_id": stored.inbox_id}, tenant_id=stored.tenant_id)
-    return True
+    return stored
+
+
+def _tell_of_too_many(services: Services, kind: str, last: Stored) -> None:
+    """Its operator, once; what was stored last shows which account and prompt it is."""
+    log.warning("more webhooks came than M-Pesa ever sends, and are refused", kind=kind, inbox_id=last.inbox_id)
+    with services.sessions.begin() as session:
+        confine(session, last.tenant_id)
+        data = {"kind": kind, "inbox_id": last.inbox_id}
+        event.record(session, "payment.webhooks_limited", data, last.tenant_id)
 
 
 def confine(session: Session, tenant_id: int) -> None:

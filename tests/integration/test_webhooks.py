@@ -20,12 +20,14 @@ import psycopg
 import pytest
 from redis import Redis
 
-from api import webhooks
+from api import webhook_bounds, webhooks
 from api.app import create_app
 from api.c2b_validation import LOOK_WITHIN_S
 from api.problem import Problem
 from api.unknown_tokens import UNKNOWN, WINDOW_S, UnknownTokens
+from api.webhook_bounds import Bound, Verdict, WebhookBounds
 from cli.instance.processes import parent_of
+from db.webhook_inbox import Stored
 from settings import Networks, Settings
 from tests.integration.api_server import served
 from tests.integration.payment_api import Shop, error, shared_shop, shop_of
@@ -291,6 +293,60 @@ def test_who_sent_many_unknown_tokens_is_looked_up_one_at_a_time() -> None:
         assert await looked_up_at_once("2001:db8::1") == 5, "after a minute all is forgotten"
 
     asyncio.run(story())
+
+
+def test_more_than_m_pesa_ever_sends_of_one_prompt_is_refused_and_its_operator_told_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(webhook_bounds.BOUNDS, "stk", (Bound(60, 5, 1_000_000), Bound(86_400, 1_000, 1_000_000)))
+    flooded, other = (f"/webhooks/daraja/stk/{shop.stk_token(shop.asked()['id'])}" for _ in range(2))
+    before = shop.count("webhook_inbox")
+    assert [shop.http.post(flooded, content=b"{}").status_code for _ in range(5)] == [200] * 5
+    for _ in range(3):
+        response = shop.http.post(flooded, content=b"{}")
+        assert error(response, 429)["code"] == "too_many_requests"
+        assert response.headers["Retry-After"] == "60"
+    assert shop.count("webhook_inbox") == before + 5
+    told = shop.rows("SELECT data FROM event WHERE type = 'payment.webhooks_limited'")
+    assert [row["data"] for row in told] == [{"kind": "stk", "inbox_id": newest(shop)["id"]}]
+    assert shop.http.post(other, content=b"{}").status_code == 200, "nobody else is refused for it"
+
+
+def test_the_bounds_are_of_bodies_and_bytes_and_are_over_after_their_time() -> None:
+    now = 1000.0
+    bounds = WebhookBounds(lambda: now)
+    minute, day = webhook_bounds.BOUNDS["stk"]
+    stored = Stored(1, 1)
+
+    def send(token: str, size: int, bodies: int) -> int:
+        """How many were taken."""
+        for number in range(bodies):
+            if bounds.check("stk", token) is not Verdict.FINE:
+                return number
+            bounds.record("stk", token, size, stored)
+        return bodies
+
+    assert send("a", 100, minute.bodies + 10) == minute.bodies
+    assert bounds.check("stk", "a") is Verdict.OVER, "it was told of before"
+    assert send("b", KEPT, minute.bodies) == minute.total_bytes // KEPT
+    now += minute.within_s
+    taken = minute.bodies
+    for _ in range(20):
+        taken += send("a", 100, minute.bodies)
+        now += minute.within_s
+    assert taken == day.bodies
+    assert bounds.check("stk", "a") is Verdict.OVER
+    now += day.within_s
+    assert bounds.check("stk", "a") is Verdict.FINE
+
+
+def test_a_busy_hour_of_a_hundred_confirmations_a_second_is_far_from_the_bounds() -> None:
+    minute, day = webhook_bounds.BOUNDS["c2b_confirmation"]
+    size = len(json.dumps(paid("254700000001")))
+    assert minute.bodies > 3 * 100 * 60
+    assert 3 * 100 * 60 * size < minute.total_bytes
+    assert day.bodies > 8 * 3_600 * 100
+    assert 8 * 3_600 * 100 * size < day.total_bytes
 
 
 # Where it came from.
