@@ -9,9 +9,11 @@ from api.one_processor import keep_on_one_processor, on_any_processor
 def test_a_thread_and_those_it_makes_keep_to_one_processor_but_for_what_takes_long() -> None:
     allowed = os.sched_getaffinity(0)
     seen: list[set[int]] = []
+    policies: list[int] = []
 
     def look() -> None:
         seen.append(os.sched_getaffinity(0))
+        policies.append(os.sched_getscheduler(0))
 
     def work() -> None:
         keep_on_one_processor()
@@ -31,6 +33,8 @@ def test_a_thread_and_those_it_makes_keep_to_one_processor_but_for_what_takes_lo
     assert one == inherited == after
     assert any_ == allowed
     assert os.sched_getaffinity(0) == allowed, "who makes it is left alone"
+    assert set(policies) == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_it_leaves_the_last_one_to_freeradius_where_there_is_another() -> None:
