@@ -1,9 +1,9 @@
 """Keeps the API's threads on one processor.
 
 Python's lock lets one of them run at a time. Spread over processors, each round trip to PostgreSQL hands it from one
-processor to another, which takes more time than most of the work (docs/adr/0012). As batch threads they do not interrupt
-one another either, when one wakes another and still has the lock. What runs without the lock for long asks for all of
-the processors.
+processor to another, which takes more time than most of the work (docs/adr/0012). As batch threads they do not
+interrupt one another either, when one wakes another and still has the lock. What runs without the lock for long asks
+for all of the processors.
 """
 
 import os
