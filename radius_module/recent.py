@@ -13,6 +13,8 @@ from isp.entitlement import OpenSession
 # A router sends Start within moments of the login; a login that never became a session must not hold its place long.
 HELD = timedelta(seconds=10)
 MAX_SUBSCRIPTIONS = 50_000
+# Routers count a session's time in whole seconds.
+ROUNDING = timedelta(seconds=1)
 
 _Logins = dict[str, datetime]
 
@@ -57,6 +59,20 @@ class RecentLogins:
             for mac, at in _not_over(held, now).items()
             if mac not in online
         ]
+
+    def ended(self, subscription_id: int, calling_station_id: str, began_at: datetime) -> None:
+        """The device's session that began then is over, and so is its login; a login since then holds its place."""
+        with self._lock:
+            held = self._held.get(subscription_id)
+            at = held.get(calling_station_id) if held else None
+            if held is None or at is None or at > began_at + ROUNDING:
+                return
+            # A new dictionary: `beside` may be reading the old one.
+            left = {mac: at for mac, at in held.items() if mac != calling_station_id}
+            if left:
+                self._held[subscription_id] = left
+            else:
+                del self._held[subscription_id]
 
     def _hold(self, subscription_id: int, calling_station_id: str, now: datetime) -> None:
         held = self._held.pop(subscription_id, None)

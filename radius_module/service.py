@@ -4,7 +4,7 @@ hooks.py translates between this and the server; tests call it directly.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -268,6 +268,8 @@ class Service:
 
         Raises SpoolFull or Overloaded (it is not kept: no answer), Unstorable (it never can be stored).
         """
+        if isinstance(item, AccountingRequest) and item.status_type == "Stop":
+            self._give_up_place(item)
         try:
             is_interim = isinstance(item, AccountingRequest) and item.status_type == "Interim-Update"
             stored = (self._interims if is_interim else self._accounting).call(item, QUEUE_DEADLINE_S)
@@ -278,6 +280,12 @@ class Service:
             raise Unstorable(stored.diag.message_primary or type(stored).__name__)
         if not stored:
             raise Unstorable(f"router {item.router_id} is gone, or the session's id was taken by another")
+
+    def _give_up_place(self, stop: AccountingRequest) -> None:
+        """Until the Stop is stored, its session counts by the table. Our own clock: a router's may be wrong."""
+        if stop.subscription_id is not None and stop.calling_station_id is not None:
+            began_at = datetime.now(UTC) - timedelta(seconds=stop.session_time_s)
+            self._recent.ended(stop.subscription_id, stop.calling_station_id, began_at)
 
     def _record(self, items: list[Record]) -> list[Outcome]:
         return self._record_on(self._accounting_link, items)

@@ -85,3 +85,14 @@ def test_where_the_plan_drops_the_oldest_nobody_is_turned_away(radius: Radius) -
         assert login.code == "Access-Accept"
         start(nas, subscription, mac, login)
     assert {entry["reason"] for entry in auth_log(radius, subscription.username, 3)} == {"ok"}
+
+
+@pytest.mark.parametrize(("session_time_s", "then"), [(0, "Access-Accept"), (60, "Access-Reject")])
+def test_who_leaves_at_once_gives_the_place_up_but_not_by_the_late_stop_of_an_older_session(
+    radius: Radius, session_time_s: int, then: str
+) -> None:
+    subscription = radius.subscribe({"devices": 1})
+    nas = radius.nas()
+    session = start(nas, subscription, PHONE, log_in(nas, subscription, PHONE))
+    nas.account("Stop", session["Acct-Session-Id"], {**session, "Acct-Session-Time": session_time_s})
+    assert log_in(nas, subscription, LAPTOP).code == then

@@ -49,6 +49,38 @@ def test_a_login_counts_as_a_session_that_began_with_it() -> None:
     assert logins.beside(SUBSCRIPTION, [], 120, NOW + SECOND) == [OpenSession("", PHONE, NOW, NOW, 120)]
 
 
+@pytest.mark.parametrize(
+    ("began_after_s", "held"),
+    [
+        pytest.param(0.2, [], id="the session of this login"),
+        pytest.param(-0.9, [], id="of this one too: its time was rounded up"),
+        pytest.param(-30, [PHONE], id="an older one, whose Stop came late"),
+    ],
+)
+def test_a_session_that_is_over_gives_its_place_up_but_not_that_of_a_later_login(
+    began_after_s: float, held: list[str]
+) -> None:
+    logins = RecentLogins()
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
+    logins.ended(SUBSCRIPTION, PHONE, NOW + began_after_s * SECOND)
+    assert held_at(logins, NOW + 3 * SECOND) == held
+
+
+def test_a_session_that_is_over_gives_up_no_place_but_its_own() -> None:
+    logins = RecentLogins()
+    hold(logins, SUBSCRIPTION, PHONE, NOW)
+    hold(logins, SUBSCRIPTION, LAPTOP, NOW)
+    logins.ended(SUBSCRIPTION + 1, PHONE, NOW)
+    logins.ended(SUBSCRIPTION, TABLET, NOW)
+    assert held_at(logins, NOW) == [PHONE, LAPTOP]
+    logins.ended(SUBSCRIPTION, PHONE, NOW)
+    assert held_at(logins, NOW) == [LAPTOP]
+    assert not logins.admit(SUBSCRIPTION, TABLET, [], 0, NOW)
+    logins.ended(SUBSCRIPTION, LAPTOP, NOW)
+    assert logins.admit(SUBSCRIPTION, TABLET, [], 0, NOW)
+    assert held_at(logins, NOW) == [TABLET]
+
+
 def test_it_is_held_for_its_own_subscription_alone() -> None:
     logins = RecentLogins()
     hold(logins, SUBSCRIPTION, PHONE, NOW)
