@@ -1,12 +1,13 @@
 """`kibali session`"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import click
+from sqlalchemy.orm import Session
 
 from api.schemas.session import SessionOut, SessionQuery
 from cli.desk import at_tenant, tenant_option
@@ -16,6 +17,7 @@ from cli.lists import every_row, printable
 from cli.options import json_option, pass_settings
 from cli.output import print_rows
 from db import session_intent, session_list
+from db.refusal import Conflict
 from db.session_list import Filters
 from settings import Settings
 
@@ -109,28 +111,40 @@ def kick(
             keys = [row.session_key for row in found]
             if not keys:
                 raise Failure(f"{username} has no open session.")
-        for key in keys:
-            session_list.kick(desk.session, key)
-    rows = _outcomes(settings, tenant_slug, keys, wait_s)
+        asked = [key for key in keys if _kick(desk.session, key, is_alone=len(keys) == 1)]
+    rows = _outcomes(settings, tenant_slug, keys, set(asked), wait_s)
     print_rows(rows, ("session_key", "username", "state", "outcome"), as_json=as_json)
     if any(row["state"] == "failed" for row in rows):
         raise Failure("Not every session could be ended. ./kibali why USERNAME shows each packet.")
 
 
-def _outcomes(settings: Settings, tenant_slug: str | None, keys: Sequence[UUID], wait_s: int) -> list[dict[str, Any]]:
+def _kick(session: Session, key: UUID, *, is_alone: bool) -> bool:
+    """Whether there was anything to end. One session of several may end by itself before it is its turn."""
+    try:
+        session_list.kick(session, key)
+    except Conflict:
+        if is_alone:
+            raise
+        return False
+    return True
+
+
+def _outcomes(
+    settings: Settings, tenant_slug: str | None, keys: Sequence[UUID], asked: Collection[UUID], wait_s: int
+) -> list[dict[str, Any]]:
     until = time.monotonic() + wait_s
     while True:
         with at_tenant(settings, tenant_slug) as desk:
-            kicks = session_intent.last_kicks(desk.session, keys)
+            kicks = {key: kick for key, kick in session_intent.last_kicks(desk.session, keys).items() if key in asked}
             rows = [
                 {
                     "session_key": str(key),
                     "username": session_list.by_key(desk.session, key).username,
-                    "state": kicks[key].state,
-                    "outcome": kicks[key].outcome or "its router was not asked yet",
+                    "state": kicks[key].state if key in kicks else "over",
+                    "outcome": (kicks[key].outcome or "its router was not asked yet") if key in kicks else "had ended",
                 }
                 for key in keys
             ]
-        if all(kicks[key].finished_at is not None for key in keys) or time.monotonic() >= until:
+        if all(kick.finished_at is not None for kick in kicks.values()) or time.monotonic() >= until:
             return rows
         time.sleep(0.3)

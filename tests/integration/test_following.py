@@ -328,6 +328,24 @@ def test_an_operator_kicks_by_name_and_asks_why(world: Following) -> None:
     assert (again.returncode, again.stderr.strip()) == (1, f"kibali: {name} has no open session.")
 
 
+def test_of_several_sessions_one_that_is_over_keeps_no_other_from_being_kicked(world: Following) -> None:
+    gone, left = world.online(service="hotspot"), world.online(service="hotspot")
+    query = "SELECT session_key::text FROM session WHERE subscription_id = %s"
+    keys = [world.radius.rows(query, subscription.id)[0]["session_key"] for subscription, _ in (gone, left)]
+    world.fleet.run(world.nas.log_out(gone[1]))
+    over = "SELECT 1 FROM session WHERE session_key = %s::uuid AND stopped_at IS NOT NULL"
+    world.until(lambda: world.radius.rows(over, keys[0]), "it is over", WITHIN_S)
+    done = kibali(world, "session", "kick", *keys, "--wait", "30", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(row["state"], row["outcome"]) for row in json.loads(done.stdout)] == [
+        ("over", "had ended"),
+        ("done", "the session ended: Admin-Reset"),
+    ]
+    assert not world.is_online(left[1])
+    alone = kibali(world, "session", "kick", keys[0])
+    assert (alone.returncode, alone.stderr.strip()) == (1, "kibali: This session is over.")
+
+
 # ---- routers that do not obey ----
 
 
