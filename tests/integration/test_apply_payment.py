@@ -1,10 +1,9 @@
 """The one door for money: what a payment becomes, once, whoever brings it, however often and at the same time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,29 +18,15 @@ from tasks import payment_decisions
 from tasks.apply_payment import Kept, renew_at_once, renew_from_wallet
 from tasks.payment_recovery import Question, note_answer
 from tasks.payment_webhooks import Unconfirmed
-from tests.integration.api_server import make_operator, shared_settings
+from tests.integration.api_server import make_operator
 from tests.integration.payment_bench import DAY, NOW, PHONE, PaymentBench, at_once, make_payment_bench
 
 MAC = "02:00:00:00:00:01"
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
 @pytest.fixture
-def bench(database: Settings) -> Iterator[PaymentBench]:
-    with make_payment_bench(database) as bench:
+def bench(settings_of_module: Settings) -> Iterator[PaymentBench]:
+    with make_payment_bench(settings_of_module) as bench:
         yield bench
         bench.check_books()
 
@@ -73,10 +58,10 @@ def test_a_paid_prompt_makes_a_subscriber_with_a_subscription_a_device_and_crede
 
 
 def test_a_phone_that_is_known_to_another_tenant_logs_in_by_its_number_here_too(
-    bench: PaymentBench, database: Settings
+    bench: PaymentBench, settings_of_module: Settings
 ) -> None:
     """To ask for the name among all tenants also meant to read all their subscriptions: no index begins with it."""
-    neighbour = replace(bench, tenant_id=make_operator(database, "neighbour").tenant_id)
+    neighbour = replace(bench, tenant_id=make_operator(settings_of_module, "neighbour").tenant_id)
     neighbour.subscription(neighbour.plan(), username=PHONE)
     intent = bench.prompted(bench.plan("50"))
     assert bench.process(bench.callback(intent, receipt="SKL1", amount="50")) == "applied"

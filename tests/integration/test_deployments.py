@@ -1,10 +1,9 @@
 """Deployments: each stage, each failure with its words, the router's and the worker's death at every sentence."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from tasks.enqueue import enqueue
 from tasks.routeros_errors import RouterError
 from tasks.stops import PermanentFailure
 from tests.fakes.routeros_factory import HAP
-from tests.integration.api_server import shared_settings
 from tests.integration.router_bench import RouterBench, make_router_bench
 from tests.routeros_sentences import findings_in
 
@@ -36,23 +34,9 @@ VERSIONS = ("6.49", "7.12", "7.16", "7.21")
 STAGES = [("verifying", 10), ("connected", 20), ("deploying", 40), ("deployed", 70), ("verifying deployment", 85)]
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
 @pytest.fixture
-def bench(database: Settings) -> Iterator[RouterBench]:
-    with make_router_bench(database) as bench:
+def bench(settings_of_module: Settings) -> Iterator[RouterBench]:
+    with make_router_bench(settings_of_module) as bench:
         yield bench
 
 

@@ -98,20 +98,18 @@ def explained(session: Session, statement: Any, values: Mapping[str, Any]) -> tu
     return float(plan["Execution Time"]), nodes
 
 
-# what is looked for                 statement            parameters                           | within ms
-OFTEN: dict[str, tuple[Any, dict[str, Any], float]] = {
-    "subscriptions that are due": (follow.DUE, {"limit": 200}, 20),
-    "new sessions": (follow.DISCOVER, {"since_s": 60.0, "limit": 1000}, 100),
-    "limits that are reached": (follow.WATCH, {}, 200),
-    "lists to clear": (session_held.CLEARABLE, {"limit": 50}, 20),
+# what is looked for                 statement            parameters
+OFTEN: dict[str, tuple[Any, dict[str, Any]]] = {
+    "subscriptions that are due": (follow.DUE, {"limit": 200}),
+    "new sessions": (follow.DISCOVER, {"since_s": 60.0, "limit": 1000}),
+    "limits that are reached": (follow.WATCH, {}),
+    "lists to clear": (session_held.CLEARABLE, {"limit": 50}),
 }
 
 
-@pytest.mark.parametrize(("statement", "values", "within_ms"), OFTEN.values(), ids=OFTEN)
-def test_what_is_asked_each_second_reads_an_index(
-    session: Session, statement: Any, values: dict[str, Any], within_ms: float
-) -> None:
-    took_ms, nodes = explained(session, statement, values)
+@pytest.mark.parametrize(("statement", "values"), OFTEN.values(), ids=OFTEN)
+def test_what_is_asked_each_second_reads_an_index(session: Session, statement: Any, values: dict[str, Any]) -> None:
+    _, nodes = explained(session, statement, values)
     read_through = [
         node["Relation Name"]
         for node in nodes
@@ -119,14 +117,10 @@ def test_what_is_asked_each_second_reads_an_index(
     ]
     assert read_through == []
     assert max((node["Actual Rows"] * node["Actual Loops"] for node in nodes), default=0) < SESSIONS / 20
-    assert took_ms < within_ms
 
 
 def test_intents_that_are_due_are_found_among_those_that_are_done(session: Session) -> None:
-    began = time.monotonic()
-    for _ in range(20):
-        assert session_intent.due(session, 200) == []
-    assert (time.monotonic() - began) / 20 < 0.02
+    assert session_intent.due(session, 200) == []
     _, nodes = explained(
         session,
         "SELECT id FROM session_intent WHERE finished_at IS NULL AND due_at <= now() ORDER BY due_at LIMIT 200"

@@ -4,15 +4,12 @@ The machine is the real thing on a real PostgreSQL. The model knows of each cust
 of, by what way, and whether it was taken back.
 """
 
-from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,7 +27,6 @@ from isp.payment import Accepted, Failed, Paid, PushOutcome, QueryOutcome, Rejec
 from settings import Settings
 from tasks import payment_decisions, payment_recovery
 from tasks.apply_payment import renew_from_wallet
-from tests.integration.api_server import shared_settings
 from tests.integration.payment_bench import DAY, PaymentBench, make_payment_bench
 
 PRICE = 50
@@ -326,22 +322,8 @@ class Payments(RuleBasedStateMachine):
         assert sum(debts, Decimal(0)) >= -PRICE * len(self.all)
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
-def test_the_books_say_what_is_true_whatever_is_told(database: Settings) -> None:
-    machine: Any = type("Machine", (Payments,), {"database": database})
+def test_the_books_say_what_is_true_whatever_is_told(settings_of_module: Settings) -> None:
+    machine: Any = type("Machine", (Payments,), {"database": settings_of_module})
     checked = settings(
         max_examples=20,
         stateful_step_count=8,

@@ -1,8 +1,7 @@
 """Callbacks that wait, credited in one transaction: each as if it had come alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,26 +14,11 @@ from settings import Settings
 from tasks import payment_webhooks, payments
 from tasks.enqueue import enqueue
 from tasks.runner import Runner
-from tests.integration.api_server import shared_settings
 from tests.integration.payment_bench import DAY, NOW, PaymentBench, make_payment_bench
 from tests.integration.test_jobs_together import runner_here
 
 JANE, JOHN, MARY = "254712345678", "254712345679", "254712345680"
 MAC = "02:00:00:00:00:01"
-
-
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
 
 
 @dataclass
@@ -61,11 +45,11 @@ class Till:
 
 
 @pytest.fixture
-def till(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
-    with make_payment_bench(database) as bench:
+def till(settings_of_module: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+    with make_payment_bench(settings_of_module) as bench:
         monkeypatch.setattr(payments, "open_provider", lambda *_: bench.provider)
         monkeypatch.setattr(payments, "_now", lambda: bench.now)
-        with runner_here(database, monkeypatch) as runner:
+        with runner_here(settings_of_module, monkeypatch) as runner:
             runner._nudger.take("payments", 1000)  # of the test before
             yield Till(bench, runner)
         bench.check_books()

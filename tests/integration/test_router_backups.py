@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -23,27 +22,13 @@ from tasks.enqueue import enqueue
 from tasks.stops import PermanentFailure
 from tests.fakes.routeros_factory import HAP
 from tests.fakes.routeros_faults import How
-from tests.integration.api_server import Client, api_of, shared_settings
+from tests.integration.api_server import Client, api_of
 from tests.integration.router_bench import RouterBench, make_router_bench
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
 @pytest.fixture
-def bench(database: Settings) -> Iterator[RouterBench]:
-    with make_router_bench(database) as bench:
+def bench(settings_of_module: Settings) -> Iterator[RouterBench]:
+    with make_router_bench(settings_of_module) as bench:
         yield bench
 
 

@@ -1,8 +1,6 @@
 """Imports from running routers: plans guessed and confirmed, raw words, nothing twice; then RADIUS decides."""
 
-import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,28 +12,13 @@ from db.subscription import Subscription
 from settings import Settings
 from tasks import imports
 from tasks.routeros_errors import RouterError
-from tests.integration.api_server import shared_settings
 from tests.integration.router_bench import RouterBench, make_router_bench
 from tests.routeros_sentences import findings_in
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
 @pytest.fixture
-def bench(database: Settings) -> Iterator[RouterBench]:
-    with make_router_bench(database) as bench:
+def bench(settings_of_module: Settings) -> Iterator[RouterBench]:
+    with make_router_bench(settings_of_module) as bench:
         yield bench
 
 
@@ -248,8 +231,10 @@ def test_a_router_that_dies_while_it_is_read_leaves_nothing(bench: RouterBench) 
     assert counted(bench, "subscription") == 6
 
 
-def test_five_thousand_secrets_and_a_pool_of_65534_addresses_come_in_time(bench: RouterBench) -> None:
-    """Under 10 s each, and under 50 ms for asking; on a busy machine the bounds are three times that."""
+def test_five_thousand_secrets_and_pools_of_a_hundred_thousand_addresses_come_whole_and_once(
+    bench: RouterBench,
+) -> None:
+    """How fast is told by `./kibali bench routers`."""
     router_id = bench.router()
     tables = bench.fakes[router_id].machine.tables
     singles = ",".join(f"10.1.{high}.{low}" for high in range(256) for low in range(256))
@@ -258,22 +243,13 @@ def test_five_thousand_secrets_and_a_pool_of_65534_addresses_come_in_time(bench:
     tables.add("/ppp/profile", {"name": "p", "rate-limit": "1M/1M"})
     for number in range(5000):
         tables.put("/ppp/secret", name=f"user{number}", password=f"secret{number}", profile="p", comment=f"C {number}")
-    began = time.monotonic()
     with bench.office() as session:
         _, job = imports.request(session, router_id, dry_run=False, plans={}, confirmed={"all": True})
         job_id = job.id
-    asked_s = time.monotonic() - began
-    began = time.monotonic()
     bench.work(job_id)
-    took_s = time.monotonic() - began
-    print(f"asked in {asked_s * 1000:.1f} ms; 5,000 secrets and 131,070 addresses in {took_s:.2f} s")  # noqa: T201
     assert counted(bench, "subscription") == 5000
     with bench.engine.begin() as connection:
         pools = {row[0]: row[1] for row in connection.execute(text("SELECT name, addresses FROM ip_pool"))}
     assert pools == {"range": 65534, "singles": 65536}
-    assert took_s < 30
-    assert asked_s < 0.15
-    began = time.monotonic()
     again = run(bench, router_id)
-    print(f"again: {time.monotonic() - began:.2f} s")  # noqa: T201
     assert again.counts["ppp"] == {"there": 5000}

@@ -1,8 +1,7 @@
 """A router's status has two writers, its watcher and the deployments to it: they agree, whoever comes first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,29 +12,14 @@ from settings import Settings
 from tasks.deployments import prove_radius
 from tasks.enqueue import enqueue
 from tasks.routeros_errors import RouterError
-from tests.integration.api_server import shared_settings
 from tests.integration.router_bench import RouterBench, make_router_bench
 from tests.integration.test_deployments import FULL
 from tests.integration.watching import Site, wait_until, watching
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
 @pytest.fixture
-def bench(database: Settings) -> Iterator[RouterBench]:
-    with make_router_bench(database) as bench:
+def bench(settings_of_module: Settings) -> Iterator[RouterBench]:
+    with make_router_bench(settings_of_module) as bench:
         yield bench
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,7 +21,6 @@ from tasks import sms as sms_tasks
 from tasks.running_job import RunningJob
 from tasks.sms_provider import SmsError
 from tasks.stops import PermanentFailure
-from tests.integration.api_server import shared_settings
 from tests.integration.payment_bench import PHONE, PaymentBench, make_payment_bench
 
 KEY = "atsk_the-api-key"
@@ -58,23 +56,9 @@ def africas_talking(status: int = 201, body: bytes = b"") -> Iterator[Any]:
     thread.join(10)
 
 
-@pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
-
-
 @pytest.fixture
-def bench(database: Settings) -> Iterator[PaymentBench]:
-    with make_payment_bench(database) as bench:
+def bench(settings_of_module: Settings) -> Iterator[PaymentBench]:
+    with make_payment_bench(settings_of_module) as bench:
         yield bench
         bench.check_books()
 
@@ -168,13 +152,13 @@ def test_a_message_that_can_not_be_written_stops_no_payment(
     assert bench.renewals() == 1
 
 
-def test_the_gateway_gets_what_africas_talking_documents(bench: PaymentBench, database: Settings) -> None:
+def test_the_gateway_gets_what_africas_talking_documents(bench: PaymentBench, settings_of_module: Settings) -> None:
     with africas_talking() as server:
         use_gateway(bench, server, sender_id="ACME")
         pay(bench, bench.plan())
         ((_, _, state, body),) = messages(bench)
         assert state == "waiting"
-        work(bench, database)
+        work(bench, settings_of_module)
         ((path, headers, form),) = server.requests
     assert path == "/version1/messaging"
     assert (headers["apiKey"], headers["Accept"]) == (KEY, "application/json")
@@ -200,28 +184,28 @@ def test_the_gateway_gets_what_africas_talking_documents(bench: PaymentBench, da
     ],
 )
 def test_what_the_gateway_says_ends_the_job_or_tries_again(
-    bench: PaymentBench, database: Settings, status: int, body: bytes, permanent: bool, words: str
+    bench: PaymentBench, settings_of_module: Settings, status: int, body: bytes, permanent: bool, words: str
 ) -> None:
     with africas_talking(status, body) as server:
         use_gateway(bench, server)
         pay(bench, bench.plan())
         with pytest.raises(PermanentFailure if permanent else SmsError, match=words) as raised:
-            work(bench, database)
+            work(bench, settings_of_module)
     assert KEY not in str(raised.value)
     ((_, _, state, _),) = messages(bench)
     assert state == ("failed" if permanent else "waiting")
 
 
-def test_the_last_attempt_fails_the_message(bench: PaymentBench, database: Settings) -> None:
+def test_the_last_attempt_fails_the_message(bench: PaymentBench, settings_of_module: Settings) -> None:
     use(bench, "africastalking", username="acme", base_url="http://127.0.0.1:1", api_key=KEY)
     pay(bench, bench.plan())
     with pytest.raises(PermanentFailure, match="no connection"):
-        work(bench, database, last=True)
+        work(bench, settings_of_module, last=True)
     ((_, _, state, _),) = messages(bench)
     assert state == "failed"
 
 
-def test_old_messages_are_deleted(bench: PaymentBench, database: Settings) -> None:
+def test_old_messages_are_deleted(bench: PaymentBench, settings_of_module: Settings) -> None:
     use(bench)
     pay(bench, bench.plan())  # in March
     with bench.sessions.begin() as session:
@@ -233,11 +217,16 @@ def test_old_messages_are_deleted(bench: PaymentBench, database: Settings) -> No
 # By command.
 
 
-def test_the_commands_set_a_gateway_and_show_messages(bench: PaymentBench, database: Settings) -> None:
-    environ = {**database.environment(), "KIBALI_DATABASE_URL": database.database_url}
-    environ |= {"KIBALI_REDIS_URL": database.redis_url, "KIBALI_ENCRYPTION_KEYS": database.encryption_keys.reveal()}
+def test_the_commands_set_a_gateway_and_show_messages(bench: PaymentBench, settings_of_module: Settings) -> None:
+    environ = {**settings_of_module.environment(), "KIBALI_DATABASE_URL": settings_of_module.database_url}
+    environ |= {
+        "KIBALI_REDIS_URL": settings_of_module.redis_url,
+        "KIBALI_ENCRYPTION_KEYS": settings_of_module.encryption_keys.reveal(),
+    }
     for role in ("api", "platform"):
-        environ[f"KIBALI_DATABASE_PASSWORD_{role.upper()}"] = getattr(database, f"database_password_{role}").reveal()
+        environ[f"KIBALI_DATABASE_PASSWORD_{role.upper()}"] = getattr(
+            settings_of_module, f"database_password_{role}"
+        ).reveal()
 
     def run(*arguments: str, stdin: str = "", status: int = 0) -> str:
         result = CliRunner().invoke(kibali, ["sms", *arguments], input=stdin, env=environ)
