@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
-from secrets import randbelow
+from secrets import randbelow, token_hex
 from typing import Any
 
 import click
@@ -208,8 +208,18 @@ def _log_in(settings: Settings, screen: Screen, sample: SampleLogin, nas_address
     )
     try:
         answer = nas.login(sample.username, sample.password, "pap", mac=MAC)
+        screen.exchange("Access-Request", answer)
+        if answer.code != "Access-Accept":
+            raise Failure(f"that was not the answer to expect: {answer.attributes.get('Reply-Message', answer.code)}")
+        session = {
+            "User-Name": sample.username,
+            "Calling-Station-Id": MAC,
+            "NAS-Port-Id": "bridge",
+            "Class": answer.attributes["Class"],
+        }
+        acct_session_id = f"80{token_hex(3)}"
+        screen.exchange("Start", nas.account("Start", acct_session_id, session))
+        over = {**session, "Acct-Session-Time": 0, "Acct-Terminate-Cause": "User-Request"}
+        screen.exchange("Stop", nas.account("Stop", acct_session_id, over))
     except NoAnswer as error:
         raise Failure(f"{error}. Is FreeRADIUS running? See `./kibali status`.") from None
-    screen.exchange("Access-Request", answer)
-    if answer.code != "Access-Accept":
-        raise Failure(f"that was not the answer to expect: {answer.attributes.get('Reply-Message', answer.code)}")

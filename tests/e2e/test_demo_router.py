@@ -56,11 +56,15 @@ def test_a_router_is_shown_from_its_box_to_a_login(kibali: RunningInstance, vers
         "the router is active",
         "6. The first customer",
         "← Access-Accept",
+        "→ Start",
+        "→ Stop",
         "The fake router is gone",
     ]
     places = [demo.stdout.find(text) for text in in_order]
     assert -1 not in places, in_order[places.index(-1)] + "\n" + demo.stdout
     assert places == sorted(places)
+    after = kibali.kibali("demo")
+    assert after.returncode == 0, "its customer has left, and gave the place up\n" + after.stdout + after.stderr
     assert fakes() == before
     assert rows(kibali, "SELECT id FROM router WHERE name LIKE 'Demo%' AND removed_at IS NULL") == []
     secrets = [line for line in demo.stdout.splitlines() if 'password="' in line or 'secret="' in line]
