@@ -12,12 +12,11 @@ from cli.demo_pay import pay
 from cli.demo_router import router
 from cli.demo_screen import Screen
 from cli.failure import Failure
-from cli.first_run import SampleLogin, sample_login
+from cli.first_run import SAMPLE_MAC, SampleLogin, sample_login
 from cli.instance.readiness import reachable_at
 from cli.nas import Method, Nas, NoAnswer, octets
 from settings import Settings
 
-MAC = "BC:24:11:EB:56:4D"
 GIB = 1 << 30
 
 # (seconds online, octets up, octets down); the second is sent twice, as routers do.
@@ -81,7 +80,7 @@ def _show(settings: Settings, sample: SampleLogin, database: psycopg.Connection[
     )
     for text, method, password in logins:
         screen.step(text)
-        answer = nas.login(sample.username, password, method, mac=MAC)
+        answer = nas.login(sample.username, password, method, mac=SAMPLE_MAC)
         screen.exchange("Access-Request", answer)
         if (answer.code == "Access-Accept") != (password == sample.password):
             raise Failure(f"that was not the answer to expect: {answer.attributes.get('Reply-Message', answer.code)}")
@@ -89,7 +88,7 @@ def _show(settings: Settings, sample: SampleLogin, database: psycopg.Connection[
     acct_session_id = f"80{token_hex(3)}"
     session = {
         "User-Name": sample.username,
-        "Calling-Station-Id": MAC,
+        "Calling-Station-Id": SAMPLE_MAC,
         "NAS-Port-Id": "bridge",
         "Framed-IP-Address": "10.5.50.254",
         "Class": answer.attributes["Class"],
@@ -106,7 +105,7 @@ def _show(settings: Settings, sample: SampleLogin, database: psycopg.Connection[
     screen.row("session", _one(database, _SESSION, acct_session_id))
     screen.row("usage", _one(database, _USAGE, acct_session_id))
     sleep(0.6)  # the log of logins is written in the background
-    for row in database.execute(_AUTH_LOG, (MAC,)).fetchall():
+    for row in database.execute(_AUTH_LOG, (SAMPLE_MAC,)).fetchall():
         screen.row("auth_log", row)
     screen.console.print("\n   See it again: ./kibali session list", style="bold")
 

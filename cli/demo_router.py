@@ -18,7 +18,7 @@ from cli.demo_screen import Screen, shown
 from cli.desk import at_tenant
 from cli.failure import Failure
 from cli.fake_process import fake_process
-from cli.first_run import TENANT, SampleLogin, sample_login
+from cli.first_run import SAMPLE_MAC, TENANT, SampleLogin, sample_login
 from cli.instance import lock
 from cli.instance.readiness import NotReady, freeradius, heartbeat, reachable_at
 from cli.nas import Nas, NoAnswer
@@ -37,7 +37,6 @@ from tasks.routeros_errors import RouterError
 from tasks.routeros_facts import read_facts
 
 NAME = "Demo: a fake router"
-MAC = "02:00:00:00:00:77"
 SERVER = IPv4Address("127.0.0.1")
 CONFIG: dict[str, Any] = {
     "hotspots": [{"interface": "bridge", "addressing": "router", "portal_url": "https://wifi.example.com/portal"}],
@@ -207,13 +206,13 @@ def _log_in(settings: Settings, screen: Screen, sample: SampleLogin, nas_address
         source=nas_address,
     )
     try:
-        answer = nas.login(sample.username, sample.password, "pap", mac=MAC)
+        answer = nas.login(sample.username, sample.password, "pap", mac=SAMPLE_MAC)
         screen.exchange("Access-Request", answer)
         if answer.code != "Access-Accept":
             raise Failure(f"that was not the answer to expect: {answer.attributes.get('Reply-Message', answer.code)}")
         session = {
             "User-Name": sample.username,
-            "Calling-Station-Id": MAC,
+            "Calling-Station-Id": SAMPLE_MAC,
             "NAS-Port-Id": "bridge",
             "Class": answer.attributes["Class"],
         }

@@ -16,6 +16,8 @@ from isp.encryption import Keyring
 from settings import Settings
 
 TENANT = "demo"
+SAMPLE_MAC = "BC:24:11:EB:56:4D"
+"""Of the sample subscriber's device: there is room for one."""
 ADMIN_EMAIL = "owner@demo.example"
 USERNAME = "demo"
 ROUTER = "this-machine"
