@@ -100,7 +100,7 @@ def _check_limits(services: Services, who: str, token: str) -> None:
             message = "Too many wrong tokens came from this address. Wait a minute."
             raise Problem(429, "too_many_failures", message, headers=headers)
         case Verdict.TOO_MANY_REQUESTS:
-            message = f"More than {services.requests_per_minute} requests came within a minute. Wait until it is over."
+            message = f"More than {services.limit.allowed} requests came within a minute. Wait until it is over."
             raise Problem(429, "too_many_requests", message, headers=headers)
 
 

@@ -48,7 +48,8 @@ class RequestLimit:
 
     def __init__(self, client: redis.Redis, allowed: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = client
-        self._allowed = allowed
+        self.allowed = allowed
+        """Of a credential in a minute."""
         self._clock = clock
         self._lock = threading.Lock()
         self._requests: OrderedDict[str, _Count] = OrderedDict()
@@ -75,7 +76,7 @@ class RequestLimit:
                 failures.settled, requests.settled, requests.telling = failed, counted, 0
         if failed >= FAILURES:
             return Verdict.TOO_MANY_FAILURES
-        return Verdict.TOO_MANY_REQUESTS if self._allowed and counted > self._allowed else Verdict.FINE
+        return Verdict.TOO_MANY_REQUESTS if self.allowed and counted > self.allowed else Verdict.FINE
 
     def failed(self, who: str) -> None:
         """Counts a failure, for all processes."""
@@ -90,7 +91,7 @@ class RequestLimit:
             return True
         if now - min(failures.at, requests.at) >= SETTLE_EVERY_S or failures.settled >= FAILURES // 2:
             return False
-        if self._allowed and requests.settled + requests.telling + requests.more >= self._allowed:
+        if self.allowed and requests.settled + requests.telling + requests.more >= self.allowed:
             return False
         requests.more += 1
         return True
@@ -100,7 +101,7 @@ class RequestLimit:
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.get(failures_key(who))
-                if self._allowed:
+                if self.allowed:
                     pipeline.incrby(_PREFIX + credential, sent)
                     pipeline.expire(_PREFIX + credential, WINDOW_S, nx=True)
                 failed, *counted = pipeline.execute()

@@ -44,8 +44,6 @@ class Services:
     public_url: str
     voucher_url: str
     site: Site
-    requests_per_minute: int
-    """Of one token or session; 0 is any number."""
     limit: RequestLimit
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
@@ -83,7 +81,6 @@ def build(settings: Settings, keyring: Keyring, http_metrics: HttpMetrics) -> Se
         public_url=settings.public_url,
         voucher_url=settings.voucher_url,
         site=Site.of(settings),
-        requests_per_minute=settings.api_requests_per_minute,
         limit=RequestLimit(client, settings.api_requests_per_minute),
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
