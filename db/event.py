@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Identity, Index, PrimaryKeyConstraint, func, text
 from sqlalchemy.event import listens_for
-from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Base, BigInt, Json, String
+from db.per_transaction import kept, taken
 
 
 class Event(Base):
@@ -60,22 +61,15 @@ def record(
     if session.in_nested_transaction():  # what is undone with a savepoint must be in it
         session.execute(_RECORD, _columns([(tenant_id, subscription_id, router_id, type_, json.dumps(data))]))
         return
-    transaction = session.get_transaction() or session.begin()
-    waiting: tuple[SessionTransaction, list[_Row]] | None = session.info.get(_WAITING)
-    if waiting is None or waiting[0] is not transaction:
-        waiting = session.info[_WAITING] = (transaction, [])
-    waiting[1].append((tenant_id, subscription_id, router_id, type_, json.dumps(data)))
+    row = (tenant_id, subscription_id, router_id, type_, json.dumps(data))
+    kept(session, _WAITING, list[_Row]).append(row)
 
 
 @listens_for(Session, "before_commit")
 def _record_now(session: Session) -> None:
     """All events of a transaction are one statement."""
-    waiting = session.info.get(_WAITING)
-    if waiting is None or session.in_nested_transaction():
-        return
-    del session.info[_WAITING]
-    if waiting[0] is session.get_transaction():
-        session.execute(_RECORD, _columns(waiting[1]))
+    if rows := taken(session, _WAITING, list[_Row]):
+        session.execute(_RECORD, _columns(rows))
 
 
 _Row = tuple[int | None, int | None, int | None, str, str]

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.base import Base
+from db.per_transaction import kept
 
 M = TypeVar("M", bound=Base)
 T = TypeVar("T")
@@ -20,26 +21,26 @@ _HELD = "kibali_held"
 
 def lock(session: Session, model: type[M], row_id: int) -> M | None:
     """The row as it is now, and so until the transaction ends; None if there is none."""
-    kept = facts(session)
-    if (model, row_id) in kept:
-        return cast(M, kept[model, row_id])
+    known = facts(session)
+    if (model, row_id) in known:
+        return cast(M, known[model, row_id])
     _write_what_changed(session, model, row_id)
     found = session.get(model, row_id, with_for_update={"key_share": True}, populate_existing=True)
     if found is not None:
-        kept[model, row_id] = found
+        known[model, row_id] = found
     return found
 
 
 def lock_all(session: Session, model: type[M], row_ids: Collection[int]) -> list[M]:
     """Those that there are, in the order of their ids."""
-    kept = facts(session)
-    wanted = sorted({each for each in row_ids if (model, each) not in kept})
+    known = facts(session)
+    wanted = sorted({each for each in row_ids if (model, each) not in known})
     if wanted:
         key: Any = model.__mapper__.primary_key[0]
         statement = select(model).where(key.in_(wanted)).order_by(key).with_for_update(key_share=True)
         for row in session.scalars(statement.execution_options(populate_existing=True)):
-            kept[model, model.__mapper__.primary_key_from_instance(row)[0]] = row
-    return [cast(M, kept[model, each]) for each in sorted(set(row_ids)) if (model, each) in kept]
+            known[model, model.__mapper__.primary_key_from_instance(row)[0]] = row
+    return [cast(M, known[model, each]) for each in sorted(set(row_ids)) if (model, each) in known]
 
 
 def read_all(session: Session, model: type[Base], row_ids: Collection[int]) -> None:
@@ -55,10 +56,10 @@ def note(session: Session, row: Base) -> None:
 
 def once(session: Session, key: Hashable, find: Callable[[], T]) -> T:
     """What `find` returns, which is asked once in a transaction: for what need not be newer than its beginning."""
-    kept = facts(session)
-    if key not in kept:
-        kept[key] = find()
-    return cast(T, kept[key])
+    known = facts(session)
+    if key not in known:
+        known[key] = find()
+    return cast(T, known[key])
 
 
 def facts(session: Session) -> dict[Any, Any]:
@@ -66,11 +67,7 @@ def facts(session: Session) -> dict[Any, Any]:
     if session.in_nested_transaction():
         session.info.pop(_HELD, None)
         return {}
-    transaction = session.get_transaction() or session.begin()
-    held = session.info.get(_HELD)
-    if held is None or held[0] is not transaction:
-        held = session.info[_HELD] = (transaction, {})
-    return cast(dict[Any, Any], held[1])
+    return kept(session, _HELD, dict[Any, Any])
 
 
 def _write_what_changed(session: Session, model: type[M], row_id: int) -> None:

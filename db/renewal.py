@@ -16,12 +16,13 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db import held, tenant
 from db.base import Base, BigInt, Id, TenantId, Timestamp
 from db.ledger import Wallet
 from db.money import Kes
+from db.per_transaction import kept, taken
 from db.plan import Plan
 from db.radius_session import RadiusSession
 from db.refusal import Conflict, Invalid, NotFound
@@ -214,23 +215,15 @@ def _record(
 
 def _begin_use_anew(session: Session, subscription_id: int) -> None:
     """As the transaction commits."""
-    transaction = session.get_transaction() or session.begin()
-    waiting: tuple[SessionTransaction, set[int]] | None = session.info.get(_BEGINS_ANEW)
-    if waiting is None or waiting[0] is not transaction:
-        waiting = session.info[_BEGINS_ANEW] = (transaction, set())
-    waiting[1].add(subscription_id)
+    kept(session, _BEGINS_ANEW, set[int]).add(subscription_id)
 
 
 @event.listens_for(Session, "before_commit")
 def _begin_use_anew_now(session: Session) -> None:
     """Last: accounting holds many of these rows at once, and waits for nothing that is held here. In the same order."""
-    waiting = session.info.get(_BEGINS_ANEW)
-    if waiting is None or session.in_nested_transaction():
-        return
-    del session.info[_BEGINS_ANEW]
-    if waiting[0] is session.get_transaction():
+    if subscription_ids := taken(session, _BEGINS_ANEW, set[int]):
         session.flush()
-        session.execute(_USE_BEGINS_ANEW, {"subscription_ids": sorted(waiting[1])})
+        session.execute(_USE_BEGINS_ANEW, {"subscription_ids": sorted(subscription_ids)})
 
 
 _BEGINS_ANEW = "kibali_use_begins_anew"
