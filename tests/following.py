@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -268,6 +268,10 @@ def let_in_by_api(radius: Radius, router_id: int, api: RunningRouter) -> None:
 
 def address_of(number: int) -> str:
     return f"127.0.{30 + number // 250}.{number % 250 + 1}"
+
+
+StartFollowing = Callable[..., AbstractContextManager["Following"]]
+"""`following` with the servers of the tests filled in: takes `routers`, `apis` and options of the NASes."""
 
 
 @contextmanager

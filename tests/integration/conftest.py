@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from db.prepare import prepare
 from settings import Settings
+from tests.following import Following, StartFollowing, following
 from tests.integration.api_server import Client, api_of, shared_settings
 from tests.servers import UNPRIVILEGED, Servers, base_environ, process_environ
 
@@ -66,3 +68,23 @@ def servers(own_environ: Mapping[str, str], own_settings: Settings) -> Iterator[
         servers.start("redis")
         prepare(own_settings)
         yield servers
+
+
+@pytest.fixture(scope="module")
+def start_following(
+    postgres_server: Settings,
+    template_database: str,
+    redis_server: Settings,
+    secrets: Mapping[str, str],
+    private_directory: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> StartFollowing:
+    """For a follower that all tests of a file share, with a database and a directory of its own."""
+
+    def start(**options: Any) -> AbstractContextManager[Following]:
+        var = private_directory / tmp_path_factory.mktemp("fo").name
+        return following(
+            postgres_server, template_database, redis_server.redis_dsn(), secrets, private_directory, var, **options
+        )
+
+    return start

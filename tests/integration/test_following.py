@@ -6,11 +6,10 @@ Real FreeRADIUS and real packets; the truth is the fake NAS's own.
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,10 +17,10 @@ import pytest
 
 from db import renewal, session_list
 from db.plan import Plan
-from settings import CHECKOUT, Settings
+from settings import CHECKOUT
 from tests.fakes.nas_coa import DISCONNECT_REQUEST, UNSUPPORTED_ATTRIBUTE
 from tests.fakes.nas_session import OnlineSession
-from tests.following import Following, following
+from tests.following import Following, StartFollowing
 from tests.servers import kibali_command, process_environ
 
 WITHIN_S = 2.0
@@ -29,18 +28,8 @@ MB = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def world(
-    postgres_server: Settings,
-    template_database: str,
-    redis_server: Settings,
-    secrets: Mapping[str, str],
-    private_directory: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Following]:
-    var = private_directory / tmp_path_factory.mktemp("fo").name
-    with following(
-        postgres_server, template_database, redis_server.redis_dsn(), secrets, private_directory, var, routers=3
-    ) as running:
+def world(start_following: StartFollowing) -> Iterator[Following]:
+    with start_following(routers=3) as running:
         yield running
 
 

@@ -1,17 +1,15 @@
 """What CoA can not do and a router's API can: the walled garden without redialling, and speeds that are looked at."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from settings import Settings
 from tests.fakes.nas_api import LISTS, NasWithApi
 from tests.fakes.nas_session import OnlineSession
 from tests.fakes.routeros import RunningRouter, fake_routers, ready_router
-from tests.following import Following, following
+from tests.following import Following, StartFollowing
 
 GARDEN = {"on_expiry": "walled_garden", "walled_garden_address_list": "unpaid"}
 WITHIN_S = 3.0
@@ -25,26 +23,8 @@ def api() -> Iterator[RunningRouter]:
 
 
 @pytest.fixture(scope="module")
-def world(
-    api: RunningRouter,
-    postgres_server: Settings,
-    template_database: str,
-    redis_server: Settings,
-    secrets: Mapping[str, str],
-    private_directory: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Following]:
-    var = private_directory / tmp_path_factory.mktemp("fa").name
-    with following(
-        postgres_server,
-        template_database,
-        redis_server.redis_dsn(),
-        secrets,
-        private_directory,
-        var,
-        routers=2,
-        apis=[api],
-    ) as running:
+def world(start_following: StartFollowing, api: RunningRouter) -> Iterator[Following]:
+    with start_following(routers=2, apis=[api]) as running:
         yield running
 
 

@@ -5,18 +5,16 @@ Real FreeRADIUS and real packets; the truth is the fake NASes' own.
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from settings import Settings
 from tests.fakes.nas_session import OnlineSession, Subscriber
 from tests.fakes.routeros import fake_routers, ready_router
-from tests.following import Following, following
+from tests.following import Following, StartFollowing
 
 MANY, ROUTERS = 200, 10
 WITHIN_S = 2.0
@@ -186,45 +184,18 @@ BY_API = {
 
 
 @pytest.fixture(scope="module")
-def world(
-    postgres_server: Settings,
-    template_database: str,
-    redis_server: Settings,
-    secrets: Mapping[str, str],
-    private_directory: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Following]:
-    var = private_directory / tmp_path_factory.mktemp("ma").name
-    with following(
-        postgres_server, template_database, redis_server.redis_dsn(), secrets, private_directory, var, routers=ROUTERS
-    ) as running:
+def world(start_following: StartFollowing) -> Iterator[Following]:
+    with start_following(routers=ROUTERS) as running:
         running.subscribe_many(MANY)
         yield running
 
 
 @pytest.fixture(scope="module")
-def world_by_api(
-    postgres_server: Settings,
-    template_database: str,
-    redis_server: Settings,
-    secrets: Mapping[str, str],
-    private_directory: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Following]:
-    var = private_directory / tmp_path_factory.mktemp("mb").name
+def world_by_api(start_following: StartFollowing) -> Iterator[Following]:
     apis = [ready_router("7.16") for _ in range(ROUTERS)]
     with (
         fake_routers(apis),
-        following(
-            postgres_server,
-            template_database,
-            redis_server.redis_dsn(),
-            secrets,
-            private_directory,
-            var,
-            routers=ROUTERS,
-            apis=apis,
-        ) as running,
+        start_following(routers=ROUTERS, apis=apis) as running,
     ):
         running.subscribe_many(MANY)
         yield running

@@ -4,19 +4,17 @@ The payment's transaction enqueues the job, the sweep nudges it, the worker spea
 router with FreeRADIUS.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from settings import Settings
 from tasks.follow_up import subscription_changed
 from tests.fakes.nas import FakeNas, Refused
 from tests.fakes.nas_session import OnlineSession, Subscriber
 from tests.fakes.routeros import RunningRouter, fake_routers, ready_router
-from tests.following import Following, following
+from tests.following import Following, StartFollowing
 from tests.radius import PASSWORD
 from tests.servers import running_part
 
@@ -32,28 +30,10 @@ def api() -> Iterator[RunningRouter]:
 
 
 @pytest.fixture(scope="module")
-def world(
-    api: RunningRouter,
-    postgres_server: Settings,
-    template_database: str,
-    redis_server: Settings,
-    secrets: Mapping[str, str],
-    private_directory: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Following]:
+def world(start_following: StartFollowing, api: RunningRouter) -> Iterator[Following]:
     """Two routers, the first with an API; a worker of the queue that lets devices in, and the sweep."""
-    var = private_directory / tmp_path_factory.mktemp("li").name
     with (
-        following(
-            postgres_server,
-            template_database,
-            redis_server.redis_dsn(),
-            secrets,
-            private_directory,
-            var,
-            routers=2,
-            apis=[api],
-        ) as running,
+        start_following(routers=2, apis=[api]) as running,
         running_part("worker-provisioning", running.environ, running.radius.settings),
         running_part("sweep", running.environ, running.radius.settings),
     ):

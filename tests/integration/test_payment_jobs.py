@@ -1,9 +1,8 @@
 """The jobs of payments: a customer asked once, whoever dies; what nobody told us found by asking; nothing left open."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,24 +22,14 @@ from tasks.open_provider import AccountTokens
 from tasks.registry import task_of
 from tasks.running_job import RunningJob
 from tasks.stops import PermanentFailure
-from tests.integration.api_server import shared_settings
 from tests.integration.payment_bench import DAY, NOW, PHONE, PaymentBench, at_once, make_payment_bench
 
 BUSY = Rejected("500.003.02", "spike arrest", permanent=False)
 
 
 @pytest.fixture(scope="module")
-def database(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield replace(settings, public_url="https://pay.example.net/")
+def database(settings_of_module: Settings) -> Settings:
+    return replace(settings_of_module, public_url="https://pay.example.net/")
 
 
 @dataclass

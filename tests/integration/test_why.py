@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -35,7 +34,7 @@ from radius_module.plans import Plans
 from radius_module.request import AccessRequest
 from radius_module.service import Service
 from settings import Settings
-from tests.integration.api_server import Client, api_of, shared_settings
+from tests.integration.api_server import Client, api_of
 from tests.radius import Radius
 
 _numbers = count(1)
@@ -109,18 +108,9 @@ class Story(Radius):
 
 
 @pytest.fixture(scope="module")
-def shared(
-    server_environ: Mapping[str, str],
-    postgres_server: Settings,
-    redis_server: Settings,
-    template_database: str,
-    private_directory: Path,
-) -> Iterator[Settings]:
+def shared(settings_of_module: Settings) -> Settings:
     """A database for all stories: each is a tenant's own, so that they keep apart is tried all along."""
-    with shared_settings(
-        server_environ, postgres_server, redis_server, template_database, private_directory
-    ) as settings:
-        yield settings
+    return settings_of_module
 
 
 @pytest.fixture(scope="module")
