@@ -82,7 +82,7 @@ UPDATE session_held SET clear_at = :until WHERE session_key = ANY(:keys)
 # turn out to go on, it is in no list of ours any more.
 _CLEARED = text("""
 UPDATE session_held SET listed = NULL, listed_address = NULL, clear_at = NULL, held = held - 'address_list'
- WHERE session_key = ANY(:keys) AND clear_at = :until
+ WHERE session_key = ANY(:keys) AND (CAST(:until AS timestamptz) IS NULL OR clear_at = :until)
 """)
 
 
@@ -109,8 +109,9 @@ def put_off_clearing(session: Session, session_keys: Sequence[UUID], until: date
     session.execute(_PUT_OFF_CLEARING, {"keys": sorted(session_keys), "until": until})
 
 
-def is_cleared(session: Session, session_keys: Sequence[UUID], until: datetime) -> None:
-    """Their addresses are in no list of ours any more; `until` is what `put_off_clearing` was told."""
+def is_cleared(session: Session, session_keys: Sequence[UUID], until: datetime | None = None) -> None:
+    """Their addresses are in no list of ours any more; `until` is what `put_off_clearing` was told, None for rows that
+    the transaction has locked since it read them."""
     session.execute(_CLEARED, {"keys": sorted(session_keys), "until": until})
 
 

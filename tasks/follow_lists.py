@@ -55,12 +55,14 @@ class Lists:
                 del self._asked[router_id]
                 self._note(session, router_id, asked)
         due: defaultdict[int, list[tuple[UUID, str]]] = defaultdict(list)
+        taken: list[UUID] = []
         for row in session.execute(session_held.CLEARABLE, {"limit": BATCH}):
             if row.is_taken:
-                session_held.put_off_clearing(session, [row.session_key], now)
-                session_held.is_cleared(session, [row.session_key], now)
+                taken.append(row.session_key)
             else:
                 due[row.router_id].append((row.session_key, row.address))
+        if taken:
+            session_held.is_cleared(session, taken)
         for router_id, entries in due.items():
             self._ask(session, router_id, entries, states, now)
 
@@ -81,8 +83,7 @@ class Lists:
     ) -> None:
         keys, router = [key for key, _ in entries], session.get_one(Router, router_id)
         if router.removed_at is not None:
-            session_held.put_off_clearing(session, keys, now)
-            session_held.is_cleared(session, keys, now)
+            session_held.is_cleared(session, keys)
             return
         if router_id in self._asked:
             session_held.put_off_clearing(session, keys, now + AGAIN / 5)
