@@ -1,11 +1,11 @@
 """uvicorn's WebSocket, which also lets go of a client that takes nothing any more, and how it is run."""
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
 
 _ABORT = "abort_connection"
 _WRITE = "write_frame"
@@ -40,13 +40,7 @@ UVICORN_OPTIONS: dict[str, Any] = {
 
 def text_frame(text: str) -> bytes:
     """A message as it goes to any client: whole, and, from a server, without a mask (RFC 6455, 5.2)."""
-    payload = text.encode()
-    length = len(payload)
-    if length < 126:
-        return struct.pack("!BB", 0x81, length) + payload
-    if length < 1 << 16:
-        return struct.pack("!BBH", 0x81, 126, length) + payload
-    return struct.pack("!BBQ", 0x81, 127, length) + payload
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 def frame_writer(websocket: WebSocket) -> Callable[[bytes], bool]:
