@@ -19,12 +19,21 @@ USER = attribute(1, "somebody")
 ACCOUNT = attribute(40, 2) + attribute(44, "malformed") + USER
 
 
-def access(attributes: bytes, *, length: int | None = None) -> bytes:
+def access(attributes: bytes, *, length: int | None = None, request_authenticator: bytes | None = None) -> bytes:
     """An Access-Request with a right Message-Authenticator, so that what is odd gets past the door."""
     signed = attribute(80, bytes(16)) + attributes
-    head = struct.pack("!BBH", ACCESS_REQUEST, 7, 20 + len(signed) if length is None else length) + os.urandom(16)
+    head = struct.pack("!BBH", ACCESS_REQUEST, 7, 20 + len(signed) if length is None else length)
+    head += request_authenticator or os.urandom(16)
     authenticator = hmac.new(SECRET.encode(), head + signed, "md5").digest()
     return head + attribute(80, authenticator) + attributes
+
+
+def access_with_password(user_name: str, password: bytes) -> bytes:
+    """An Access-Request whose User-Password, of at most 16 octets, decrypts to just these (RFC 2865, section 5.2)."""
+    request_authenticator = os.urandom(16)
+    pad = md5(SECRET.encode() + request_authenticator).digest()
+    hidden = bytes(octet ^ key for octet, key in zip(password.ljust(16, b"\0"), pad, strict=True))
+    return access(attribute(1, user_name) + attribute(2, hidden), request_authenticator=request_authenticator)
 
 
 def accounting(attributes: bytes, *, length: int | None = None) -> bytes:
@@ -96,12 +105,21 @@ ODD: dict[str, tuple[bytes, Callable[[dict[str, object]], bool]]] = {
         accounting(attribute(40, 2) + attribute(44, "latin") + attribute(1, "Jos\xe9".encode("latin-1"))),
         lambda row: row["username"] == "0x4a6f73e9",
     ),
+    "a name that is not UTF-8 with NUL in it": (
+        accounting(attribute(40, 2) + attribute(44, "nul") + attribute(1, b"Jos\xe9\0\x8d")),
+        lambda row: row["username"] == "0x4a6f73e9008d",
+    ),
     "noise in texts that say little": (
         accounting(attribute(40, 2) + attribute(44, "noise") + USER + attribute(87, b"\xff") + attribute(30, b"\xfe")),
         lambda row: (row["username"], row["nas_port_id"]) == ("somebody", None),
     ),
 }
-_SESSIONS = {"huge counters": "huge", "a date long ago": "ancient", "a name that is not UTF-8": "latin"}
+_SESSIONS = {
+    "huge counters": "huge",
+    "a date long ago": "ancient",
+    "a name that is not UTF-8": "latin",
+    "a name that is not UTF-8 with NUL in it": "nul",
+}
 
 
 def send(radius: Radius, data: bytes, *, code: int | None = None) -> None:
@@ -179,7 +197,7 @@ def test_a_name_of_sql_and_expansions_is_only_a_name(radius: Radius) -> None:
     assert radius.rows("SELECT count(*) AS count FROM tenant") == [{"count": 1}]
 
 
-@pytest.mark.parametrize("user_name", ["a\r\nb", "n" * 100], ids=["a line break", "too long"])
+@pytest.mark.parametrize("user_name", ["a\r\nb", "a\0b", "n" * 100], ids=["a line break", "NUL", "too long"])
 def test_a_name_that_no_account_can_have_is_refused_as_malformed(radius: Radius, user_name: str) -> None:
     before = radius.rows("SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'")[0]["count"]
     reply = radius.nas().login(user_name, PASSWORD)
@@ -189,3 +207,15 @@ def test_a_name_that_no_account_can_have_is_refused_as_malformed(radius: Radius,
     while radius.rows("SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'")[0]["count"] == before:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("password", [b"a\x8d", b"a\x8d\0\xff"], ids=["noise", "NUL in it"])
+def test_a_password_that_decrypts_to_noise_is_refused_and_logged_as_malformed(radius: Radius, password: bytes) -> None:
+    """Under a wrong secret every password does."""
+    user_name = f"noise-{password.hex()}"
+    send(radius, access_with_password(user_name, password))
+    deadline = time.monotonic() + 5
+    while not (logged := radius.rows("SELECT reason FROM auth_log WHERE username = %s", user_name)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert logged == [{"reason": "malformed"}]
