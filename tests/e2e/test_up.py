@@ -267,6 +267,8 @@ def test_down_leaves_no_process_and_may_be_repeated(running: RunningInstance) ->
 @pytest.fixture
 def foreground(stopped: RunningInstance) -> Iterator[subprocess.Popen[str]]:
     """`up` in the foreground, everything ready."""
+    # A shell that starts something in the background has it ignore Ctrl-C, and so would `up` if that were these tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         kibali_command("up"),
         cwd=CHECKOUT,
