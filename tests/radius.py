@@ -1,12 +1,13 @@
 """A FreeRADIUS of the tests: our real configuration and module on free ports, with a database of its own to fill."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -24,6 +25,8 @@ from tests.servers import base_environ, running_part
 SECRET = "a-secret-of-this-test"
 PASSWORD = "correct-horse"
 ROUTER_ADDRESS = "127.0.0.1"
+
+T = TypeVar("T")
 
 _PLAN: dict[str, Any] = {
     "service": "any",
@@ -153,3 +156,11 @@ def radius_environ(var: Path, secrets: Mapping[str, str], database_url: str, red
         "KIBALI_REDIS_URL": redis_url,
         "KIBALI_RADIUS_REJECT_DELAY_S": "0",
     }
+
+
+def soon(look: Callable[[], T]) -> T:
+    """What it finds within five seconds: logs are written in the background. The last of it if that is nothing."""
+    deadline = time.monotonic() + 5
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found

@@ -6,14 +6,13 @@ import random
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Callable
 from hashlib import md5
 
 import pytest
 
-from tests.fakes.fleet import ACCESS_REQUEST, ACCOUNTING_REQUEST, attribute
-from tests.radius import PASSWORD, SECRET, Radius
+from tests.fakes.fleet import ACCESS_REQUEST, ACCOUNTING_REQUEST, attribute, hidden_password
+from tests.radius import PASSWORD, SECRET, Radius, soon
 
 USER = attribute(1, "somebody")
 ACCOUNT = attribute(40, 2) + attribute(44, "malformed") + USER
@@ -29,10 +28,9 @@ def access(attributes: bytes, *, length: int | None = None, request_authenticato
 
 
 def access_with_password(user_name: str, password: bytes) -> bytes:
-    """An Access-Request whose User-Password, of at most 16 octets, decrypts to just these (RFC 2865, section 5.2)."""
+    """An Access-Request whose User-Password, of at most 16 octets, decrypts to just these."""
     request_authenticator = os.urandom(16)
-    pad = md5(SECRET.encode() + request_authenticator).digest()
-    hidden = bytes(octet ^ key for octet, key in zip(password.ljust(16, b"\0"), pad, strict=True))
+    hidden = hidden_password(password, SECRET.encode(), request_authenticator)
     return access(attribute(1, user_name) + attribute(2, hidden), request_authenticator=request_authenticator)
 
 
@@ -153,10 +151,10 @@ def test_what_is_odd_is_stored_as_far_as_it_makes_sense(radius: Radius, username
     data, is_right = ODD[name]
     send(radius, data)
     still_answers(radius, username)
-    deadline = time.monotonic() + 5  # nobody waits for the answer
-    while not (rows := radius.rows("SELECT * FROM session WHERE acct_session_id = %s", _SESSIONS.get(name, "noise"))):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    # Nobody waits for the answer.
+    query = "SELECT * FROM session WHERE acct_session_id = %s"
+    rows = soon(lambda: radius.rows(query, _SESSIONS.get(name, "noise")))
+    assert rows
     assert is_right(rows[0]), rows[0]
 
 
@@ -199,14 +197,12 @@ def test_a_name_of_sql_and_expansions_is_only_a_name(radius: Radius) -> None:
 
 @pytest.mark.parametrize("user_name", ["a\r\nb", "a\0b", "n" * 100], ids=["a line break", "NUL", "too long"])
 def test_a_name_that_no_account_can_have_is_refused_as_malformed(radius: Radius, user_name: str) -> None:
-    before = radius.rows("SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'")[0]["count"]
+    query = "SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'"
+    before = radius.rows(query)[0]["count"]
     reply = radius.nas().login(user_name, PASSWORD)
     assert reply.code == "Access-Reject"
     assert reply.attributes["Reply-Message"] == "The login could not be understood. Contact your provider."
-    deadline = time.monotonic() + 5
-    while radius.rows("SELECT count(*) AS count FROM auth_log WHERE reason = 'malformed'")[0]["count"] == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert soon(lambda: radius.rows(query)[0]["count"] != before)
 
 
 @pytest.mark.parametrize("password", [b"a\x8d", b"a\x8d\0\xff"], ids=["noise", "NUL in it"])
@@ -214,8 +210,5 @@ def test_a_password_that_decrypts_to_noise_is_refused_and_logged_as_malformed(ra
     """Under a wrong secret every password does."""
     user_name = f"noise-{password.hex()}"
     send(radius, access_with_password(user_name, password))
-    deadline = time.monotonic() + 5
-    while not (logged := radius.rows("SELECT reason FROM auth_log WHERE username = %s", user_name)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    logged = soon(lambda: radius.rows("SELECT reason FROM auth_log WHERE username = %s", user_name))
     assert logged == [{"reason": "malformed"}]

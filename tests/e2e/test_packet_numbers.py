@@ -1,15 +1,10 @@
 """One number ties what FreeRADIUS says of a packet, what our module says of it, and what is kept of it."""
 
 import re
-import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from tests.e2e.test_malformed import access, accounting, send
 from tests.fakes.fleet import attribute
-from tests.radius import PASSWORD, Radius
-
-T = TypeVar("T")
+from tests.radius import PASSWORD, Radius, soon
 
 PACKETS_OF = "SELECT detail ->> 'packet' AS packet FROM auth_log WHERE username = %s ORDER BY logged_at, id"
 
@@ -48,11 +43,3 @@ def set_aside(radius: Radius, acct_session_id: str) -> str:
     files = (radius.settings.var / "spool").glob("unstorable-*.detail")
     records = "".join(each.read_text("utf-8", "replace") for each in files).split("\n\n")
     return next((record for record in records if acct_session_id in record), "")
-
-
-def soon(look: Callable[[], T]) -> T:
-    """What it finds within five seconds; the last of it if that is nothing."""
-    deadline = time.monotonic() + 5
-    while not (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found

@@ -23,6 +23,12 @@ def attribute(number: int, value: bytes | str | int) -> bytes:
     return bytes((number, len(value) + 2)) + value
 
 
+def hidden_password(password: bytes, secret: bytes, request_authenticator: bytes) -> bytes:
+    """User-Password of at most 16 octets, as it is sent (RFC 2865, section 5.2)."""
+    pad = md5(secret + request_authenticator).digest()
+    return bytes(octet ^ key for octet, key in zip(password.ljust(16, b"\0"), pad, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     code: int
@@ -121,9 +127,8 @@ class Fleet:
     async def login(self, user_name: str, password: str, mac: str) -> Reply | None:
         """By PAP; None without an answer."""
         authenticator = os.urandom(16)
-        pad = md5(self._secret + authenticator).digest()
-        secret = bytes(a ^ b for a, b in zip(password.encode().ljust(16, b"\0"), pad, strict=True))
-        attributes = attribute(1, user_name) + attribute(2, secret) + attribute(31, mac) + attribute(6, 1)
+        hidden = hidden_password(password.encode(), self._secret, authenticator)
+        attributes = attribute(1, user_name) + attribute(2, hidden) + attribute(31, mac) + attribute(6, 1)
         return await self._exchange(ACCESS_REQUEST, attributes, authenticator)
 
     async def account(self, online: Online, status: int) -> bool:
