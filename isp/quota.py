@@ -37,7 +37,7 @@ class Used:
 
 
 UsedDay = Sequence[int]
-"""What was used on one day: `date.toordinal()`, input and output octets, seconds. Plain: a login reads many of them."""
+"""What was used on one day, or from that day on: `date.toordinal()`, input and output octets, seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,27 @@ from radius_module.arrays import int8s, texts
 from radius_module.connection import BoundedConnection, Statement
 from radius_module.plans import Version
 
+# The first day of the period of a plan `p` that holds `today`, as isp.quota.period_start has it; null for a validity.
+PERIOD_START = """CASE p.limit_period
+    WHEN 'day' THEN today
+    WHEN 'week' THEN today - mod(extract(isodow FROM today)::int + 7 - p.limit_reset_day, 7)
+    WHEN 'month' THEN (
+        SELECT least(first + p.limit_reset_day - 1, (first + interval '1 month')::date - 1)
+          FROM (SELECT date_trunc('month', CASE
+                    WHEN extract(day FROM today) >= p.limit_reset_day OR extract(day FROM today + 1) = 1
+                    THEN today::timestamp ELSE today - interval '1 month' END)::date AS first) month)
+END"""
+
 # Of a name that was used before, the living subscription; without one, the cancelled one, to say that it is closed.
 # A known device is looked for by its address if no subscription has that name.
-_SELECT = Statement("""
+_SELECT = Statement(f"""
 SELECT q.n, t.id, t.language, t.timezone,
        s.id, s.device_login, s.service, s.status, s.password_sealed, s.activated_at, s.expires_at,
        host(s.framed_ip_address), s.delegated_ipv6_prefix::text, upper(s.bound_mac::text), p.id, p.xmin::text::int8,
        ARRAY(SELECT bound.router_id FROM subscription_router bound WHERE bound.subscription_id = s.id ORDER BY 1),
        u.input_octets - u.validity_input_octets, u.output_octets - u.validity_output_octets,
        u.session_time_s - u.validity_session_time_s,
-       days.used, open.sessions
+       period.used, open.sessions
   FROM unnest(%(router_id)b::int8[], %(user_name)b::text[], %(mac)b::text[]) WITH ORDINALITY
        AS q (router_id, user_name, mac, n)
   JOIN router r ON r.id = q.router_id AND r.removed_at IS NULL
@@ -42,20 +53,20 @@ SELECT q.n, t.id, t.language, t.timezone,
   LEFT JOIN plan p ON p.id = s.plan_id
   LEFT JOIN usage u ON u.subscription_id = s.id
   LEFT JOIN LATERAL (
-      SELECT array_agg(ARRAY[(d.day - date '0001-01-01' + 1)::int8, d.input_octets, d.output_octets, d.session_time_s])
-             AS used
-        FROM usage_day d
-       WHERE p.limit_period <> 'validity' AND d.subscription_id = s.id
-         AND d.day > (now() AT TIME ZONE t.timezone)::date
-                     - CASE p.limit_period WHEN 'day' THEN 2 WHEN 'week' THEN 8 ELSE 32 END
-  ) days ON true
+      SELECT ARRAY[began.on_day - date '0001-01-01' + 1, sum(d.input_octets), sum(d.output_octets),
+                   sum(d.session_time_s)]::int8[] AS used
+        FROM (SELECT {PERIOD_START} AS on_day
+                FROM (SELECT (now() AT TIME ZONE t.timezone)::date AS today OFFSET 0) clock OFFSET 0) began
+        JOIN usage_day d ON d.subscription_id = s.id AND d.day >= began.on_day
+       GROUP BY began.on_day
+  ) period ON true
   LEFT JOIN LATERAL (
       SELECT array_agg(ARRAY[o.session_key::text, upper(o.calling_station_id::text),
                              extract(epoch FROM o.started_at)::text, extract(epoch FROM o.last_seen_at)::text,
                              o.interim_interval_s::text]) AS sessions
         FROM session o WHERE o.subscription_id = s.id AND o.stopped_at IS NULL
   ) open ON true
-""")
+""")  # noqa: S608 (of constants)
 
 # Rows that were kept under other columns are not to be read as these.
 ROWS_VERSION = crc32(_SELECT.text)
@@ -143,7 +154,7 @@ def read(row: Row, plan: PlanTerms | None) -> Found:
         input_octets,
         output_octets,
         session_time_s,
-        days,
+        period,
         sessions,
     ) = row
     if subscription_id is None or plan is None:
@@ -161,7 +172,7 @@ def read(row: Row, plan: PlanTerms | None) -> Found:
         bound_mac,
         router_ids,
         Used(input_octets or 0, output_octets or 0, session_time_s or 0),
-        days or [],
+        [period] if period else [],
         [_open_session(columns) for columns in sessions] if sessions else [],
     )
     return Found(tenant_id, language, account, bytes(password_sealed), by_device, plan_id)

@@ -112,3 +112,9 @@ def test_what_is_left(limits: Limits, used: Used, expected: Left, data_is_used_u
     assert remaining == expected
     assert remaining.data_is_used_up is data_is_used_up
     assert remaining.time_is_used_up is time_is_used_up
+
+
+def test_what_was_summed_up_from_a_day_on_counts_as_long_as_the_period_began_no_later() -> None:
+    summed = [(date(2026, 11, 22).toordinal(), 7, 70, 700)]
+    assert used_since(date(2026, 11, 21), summed) == used_since(date(2026, 11, 22), summed) == Used(7, 70, 700)
+    assert used_since(date(2026, 11, 23), summed) == Used()

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from isp.entitlement import Accept, Attempt, decide
-from isp.quota import Used
+from isp.quota import Period, Used, period_start
 from isp.reasons import Reason, sentence
 from isp.reply import attributes
 from radius_module import logins, plans
@@ -51,6 +51,7 @@ def selected(query: str) -> Iterator[str]:
 def database_rows(what: str, now: datetime) -> tuple[list[Any], list[Any]]:
     """The row of the login query, without its number, and that of its plan's query, without id and version."""
     row, number, today = ROWS[what], NUMBER_OF[what], now.date()
+    plan = row.plan_on(today)
     used = row.used
     values: dict[str, Any] = {
         "t.id": 1,
@@ -71,21 +72,22 @@ def database_rows(what: str, now: datetime) -> tuple[list[Any], list[Any]]:
         "u.input_octets": used and used.input_octets,
         "u.output_octets": used and used.output_octets,
         "u.session_time_s": used and used.session_time_s,
-        "days.used": days(row, today),
+        "period.used": used_in_period(row, plan, today),
         "open.sessions": [session(number, *item, now) for item in enumerate(row.open_sessions)] or None,
         "router_ids": [HERE if router == "here" else ELSEWHERE for router in row.routers],
     }
-    plan = row.plan_on(today)
     of_login, of_plan = list(selected(logins._SELECT.text.decode()))[1:], list(selected(plans._SELECT))[2:]
     return [values[name] for name in of_login], [plan.get(name[2:]) for name in of_plan]
 
 
-def days(row: Row, today: date) -> list[list[int]] | None:
-    used_by_day: Mapping[int, Used] = row.used_by_day or {}
-    return [
-        [(today + offset * DAY).toordinal(), used.input_octets, used.output_octets, used.session_time_s]
-        for offset, used in used_by_day.items()
-    ] or None
+def used_in_period(row: Row, plan: Mapping[str, Any], today: date) -> list[int] | None:
+    """As PostgreSQL sums it up: the day that the period began on, and what was used since."""
+    if not row.used_by_day or plan["limit_period"] == "validity":
+        return None
+    start = period_start(Period(plan["limit_period"]), plan["limit_reset_day"], today)
+    used = [used for offset, used in row.used_by_day.items() if today + offset * DAY >= start]
+    total = sum(used, Used())
+    return [start.toordinal(), total.input_octets, total.output_octets, total.session_time_s] if used else None
 
 
 def session(number: int, index: int, session: Open, now: datetime) -> list[str | None]:
