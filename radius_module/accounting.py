@@ -221,8 +221,9 @@ WITH packet AS MATERIALIZED (
 SELECT session_key FROM stored
 """)  # noqa: S608 (of constants)
 
-# A new session shows that an older one of its port, or of the same device under the same subscription, is over.
-_SUPERSEDE = Statement("""
+# A new session shows that an older one of its port, or of the same device under the same subscription, is over. Returns
+# the first logins: the clock of a plan that counts from them starts; the account takes its device.
+_FOLLOW_UP = Statement("""
 WITH over AS (
     SELECT old.session_key
       FROM session new JOIN session old
@@ -237,9 +238,19 @@ WITH over AS (
      WHERE new.session_key = ANY(%(session_key)b::uuid[])
 ), held AS (
     SELECT s.session_key FROM session s JOIN over USING (session_key) ORDER BY s.session_key FOR UPDATE OF s
+), superseded AS (
+    UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'Superseded'
+      FROM held WHERE s.session_key = held.session_key AND s.stopped_at IS NULL
 )
-UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'Superseded'
-  FROM held WHERE s.session_key = held.session_key AND s.stopped_at IS NULL
+SELECT s.id, s.activated_at IS NULL, o.started_at, upper(o.calling_station_id::text),
+       s.bind_mac AND s.bound_mac IS NULL, p.validity_unit, p.validity_count, t.timezone
+  FROM session o
+  JOIN subscription s ON s.id = o.subscription_id
+  JOIN plan p ON p.id = s.plan_id
+  JOIN tenant t ON t.id = s.tenant_id
+ WHERE o.session_key = ANY(%(session_key)b::uuid[])
+   AND (s.activated_at IS NULL AND s.status = 'active' OR s.bind_mac AND s.bound_mac IS NULL)
+ ORDER BY s.id, o.started_at
 """)
 
 _ROUTER_RESTART = """
@@ -251,19 +262,6 @@ WITH held AS (
 UPDATE session s SET stopped_at = s.last_seen_at, terminate_cause = 'NAS-Reboot'
   FROM held WHERE s.session_key = held.session_key
 """
-
-# First logins: the clock of a plan that counts from them starts; the account takes its device.
-_FIRST_LOGINS = Statement("""
-SELECT s.id, s.activated_at IS NULL, o.started_at, upper(o.calling_station_id::text),
-       s.bind_mac AND s.bound_mac IS NULL, p.validity_unit, p.validity_count, t.timezone
-  FROM session o
-  JOIN subscription s ON s.id = o.subscription_id
-  JOIN plan p ON p.id = s.plan_id
-  JOIN tenant t ON t.id = s.tenant_id
- WHERE o.session_key = ANY(%(session_key)b::uuid[])
-   AND (s.activated_at IS NULL AND s.status = 'active' OR s.bind_mac AND s.bound_mac IS NULL)
- ORDER BY s.id, o.started_at
-""")
 
 _ACTIVATE = """
 UPDATE subscription SET activated_at = %(started_at)s, expires_at = %(expires_at)s, updated_at = now()
@@ -376,9 +374,7 @@ def _follow_up(connection: BoundedConnection, started: Sequence[UUID]) -> None:
     """What a Start means beyond its session. In transactions of their own: they touch other sessions and subscriptions,
     and two batches that did so while they hold what they stored could wait for each other.
     """
-    keys = {"session_key": uuids(started)}
-    connection.ask(_SUPERSEDE, keys)
-    for row in connection.ask(_FIRST_LOGINS, keys):
+    for row in connection.ask(_FOLLOW_UP, {"session_key": uuids(started)}):
         _first_login(connection, *row)
 
 
