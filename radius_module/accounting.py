@@ -332,8 +332,8 @@ def _steps(records: Sequence[Record]) -> list[list[AccountingRequest] | RouterRe
 
 
 def _store(connection: BoundedConnection, packets: Sequence[AccountingRequest]) -> set[UUID]:
-    # Where one has to go the long way, the others go with it: that is one commit.
-    stored = _report(connection, packets) if all(map(_is_report, packets)) else set()
+    reports = [packet for packet in packets if _is_report(packet)]
+    stored = _report(connection, reports) if reports else set()
     others = [packet for packet in packets if packet.session_key not in stored]
     return stored | _store_others(connection, others) if others else stored
 
