@@ -13,6 +13,8 @@ from db import session_intent
 from db.page import Page, PageRequest, Position, Sort, counted, in_order
 from db.radius_session import RadiusSession, SessionHistory
 from db.refusal import Conflict, NotFound
+from db.subscription import Device, Subscription
+from isp.mac import parse_mac
 
 SORTS = {"started_at": Sort(RadiusSession.started_at, datetime)}
 Model = type[RadiusSession] | type[SessionHistory]
@@ -43,7 +45,7 @@ class Filters:
     subscription_id: int | None = None
     router_id: int | None = None
     username: str | None = None
-    """In any case."""
+    """In any case. Of those whose name, or whose device's address, it still is, and of sessions that are nobody's."""
 
 
 def by_key(session: Session, session_key: UUID) -> Row[Any]:
@@ -70,15 +72,10 @@ def kick(session: Session, session_key: UUID) -> Row[Any]:
 
 def page(session: Session, request: PageRequest, filters: Filters) -> Page[Row[Any]]:
     """Rows of COLUMNS. One statement, so that a session which is being archived is neither missed nor seen twice."""
-    models: Sequence[Model] = (RadiusSession,) if filters.open else (RadiusSession, SessionHistory)
+    statements = _statements(session, filters)
     parts = [
-        in_order(
-            _columns(model).where(*_conditions(model, filters)),
-            model.session_key,
-            Sort(model.started_at, datetime),
-            request,
-        ).subquery()
-        for model in models
+        in_order(statement, model.session_key, Sort(model.started_at, datetime), request).subquery()
+        for model, statement in statements
     ]
     both = union_all(*(select(part) for part in parts)).subquery()
     order = (both.c.sort_value, both.c.sort_id)
@@ -86,8 +83,32 @@ def page(session: Session, request: PageRequest, filters: Filters) -> Page[Row[A
     rows = session.execute(statement.limit(request.limit + 1)).all()
     items = list(rows[: request.limit])
     more = len(rows) > request.limit
-    count = counted(session, [_columns(model).where(*_conditions(model, filters)) for model in models], request)
+    count = counted(session, [statement for _model, statement in statements], request)
     return Page(items, Position(items[-1].sort_value, items[-1].sort_id) if more else None, count)
+
+
+def _statements(session: Session, filters: Filters) -> list[tuple[Model, Select[Any]]]:
+    """Together the sessions that are asked for, each of them once."""
+    models: Sequence[Model] = (RadiusSession,) if filters.open else (RadiusSession, SessionHistory)
+    whole = [(model, _columns(model).where(*_conditions(model, filters))) for model in models]
+    if filters.username is None:
+        return whole
+    # Millions of closed sessions are not searched for a name: they are found by whose they are, each by an index.
+    ids = _of_name(session, filters.username)
+    return [
+        (model, statement.where(func.lower(model.username) == func.lower(filters.username), whose))
+        for model, statement in whole
+        for whose in (model.subscription_id.in_(ids), model.subscription_id.is_(None))
+    ]
+
+
+def _of_name(session: Session, username: str) -> Sequence[int]:
+    """The subscriptions that log in, or logged in before they were cancelled, by that name."""
+    named = select(Subscription.id).where(Subscription.username_lower == func.lower(username))
+    mac = parse_mac(username)
+    if mac is None:
+        return session.scalars(named).all()
+    return session.scalars(union_all(named, select(Device.subscription_id).where(Device.mac == mac))).all()
 
 
 def _columns(model: Model) -> Select[Any]:
@@ -102,6 +123,4 @@ def _conditions(model: Model, filters: Filters) -> list[Any]:
         conditions.append(model.subscription_id == filters.subscription_id)
     if filters.router_id is not None:
         conditions.append(model.router_id == filters.router_id)
-    if filters.username is not None:
-        conditions.append(func.lower(model.username) == func.lower(filters.username))
     return conditions

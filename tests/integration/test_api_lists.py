@@ -62,7 +62,7 @@ def make_sessions(api: Client) -> None:
                     api.operator.tenant_id,
                     other_id if number == 0 else router_id,
                     subscription_id if number < 6 else None,
-                    f"user{number % 2}",
+                    "Active" if number < 6 else ("stranger", "active")[number % 2],
                     f"8{number:07x}",
                     NOW - timedelta(hours=1, minutes=number // 2),  # two share each start
                     NOW,
@@ -161,9 +161,9 @@ def test_a_state_is_filtered_as_it_is_shown(api: Client, state: str) -> None:
         ("/sessions", {}, 12),
         ("/sessions", {"open": "true"}, 4),
         ("/sessions", {"open": "false"}, 8),
-        ("/sessions", {"username": "USER1"}, 6),
+        ("/sessions", {"username": "ACTIVE"}, 9),
         ("/sessions", {"router": 10**15}, 0),
-        ("/sessions", {"open": "true", "username": "user0"}, 2),
+        ("/sessions", {"open": "true", "username": "Stranger"}, 1),
     ],
 )
 def test_a_filter_finds_what_it_says(api: Client, path: str, params: dict[str, Any], found: int) -> None:
@@ -193,6 +193,22 @@ def test_a_sessions_filters_are_of_its_subscription_and_router(api: Client) -> N
     assert {row["subscription_id"] for row in walk(api, "/sessions", 2, subscription=item["id"])} == {item["id"]}
     second = api.get("/routers", sort="-id")["items"][0]
     assert [row["session_key"] for row in walk(api, "/sessions", 2, router=second["id"])] == [str(UUID(int=1))]
+
+
+def test_sessions_of_a_device_that_logs_in_by_its_address_are_found_by_it(api: Client) -> None:
+    owner = api.get("/subscriptions", username="never")["items"][0]["id"]
+    key, mac = UUID(int=99), "02:00:00:00:00:01"
+    with superuser(api) as connection:
+        connection.execute(
+            "INSERT INTO session (session_key, tenant_id, router_id, subscription_id, service, username,"
+            " acct_session_id, interim_interval_s, started_at, last_seen_at)"
+            " SELECT %s, tenant_id, id, %s, 'hotspot', %s, '9', 300, now(), now() FROM router WHERE name = 'first'",
+            (key, owner, mac),
+        )
+    found = api.get("/sessions", username=mac.lower())["items"]
+    with superuser(api) as connection:
+        connection.execute("DELETE FROM session WHERE session_key = %s", (key,))
+    assert [item["session_key"] for item in found] == [str(key)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -229,6 +245,7 @@ def test_how_many_there_are_is_said_if_asked_and_is_the_same_on_every_page(api: 
 def test_how_many_there_are_is_counted_with_the_filters(api: Client) -> None:
     assert api.get("/subscriptions", state="expired", count="true")["count"] == 1
     assert api.get("/sessions", username="nobody", count="true")["count"] == 0
+    assert api.get("/sessions", username="active", count="true")["count"] == 9
 
 
 def test_counting_ends_where_nobody_looks_any_more(api: Client) -> None:

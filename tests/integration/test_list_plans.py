@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session
 
-from db import round_trip, subscriber, subscription_list
+from db import round_trip, session_list, subscriber, subscription_list
 from db.engine import make_engine, session_factory, use_tenant
 from db.page import PageRequest, Position
 from db.subscription_list import Filters
@@ -32,6 +32,11 @@ SELECT {tenant}, s.id, p.id, 'hotspot', 'User-' || s.id, 'x', now() + interval '
   FROM subscriber s, plan p WHERE s.tenant_id = {tenant} AND p.tenant_id = {tenant};
 INSERT INTO device (tenant_id, mac, subscription_id)
 SELECT {tenant}, ('02' || lpad(to_hex(id), 10, '0'))::macaddr, id FROM subscription WHERE tenant_id = {tenant};
+INSERT INTO session_history (session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id,
+                             interim_interval_s, started_at, last_seen_at, stopped_at)
+SELECT gen_random_uuid(), {tenant}, 1, CASE WHEN id % 1000 > 0 THEN id END, 'hotspot', lower(username), '80000001',
+       300, now() - interval '1 hour', now(), now()
+  FROM subscription WHERE tenant_id = {tenant};
 """
 
 LOOK_UPS: Mapping[str, Callable[[Session], Any]] = {
@@ -74,6 +79,20 @@ def test_a_look_up_reads_no_more_than_its_rows(big: Session, look_up: str) -> No
         assert not re.search(r"Seq Scan on (subscriber|subscription|device)\b", plan), f"{statement}\n{plan}"
         # What an index led to and the condition then threw away.
         assert "Rows Removed by Filter" not in plan or look_up.startswith("all "), f"{statement}\n{plan}"
+        assert most_rows(plan) <= 200, f"{statement}\n{plan}"
+
+
+@pytest.mark.parametrize("user_name", ["uSeR-71", "uSeR-2000"], ids=["of a subscription", "of nobody"])
+def test_closed_sessions_of_a_name_are_looked_up_too(big: Session, user_name: str) -> None:
+    found, plans = explained(
+        big,
+        lambda session: session_list.page(
+            session, PageRequest("started_at", descending=True), session_list.Filters(username=user_name)
+        ),
+    )
+    assert [row.username for row in found.items] == [user_name.lower()]
+    for statement, plan in plans.items():
+        assert not re.search(r"Rows Removed by Filter: \d{4}", plan), f"{statement}\n{plan}"
         assert most_rows(plan) <= 200, f"{statement}\n{plan}"
 
 
