@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cli.failure import Failure, one_line
 from cli.instance.files import private_directory, sync_directory, write_atomically
+from cli.instance.memory import memory_mb, shared_buffers_mb
 from cli.instance.processes import runs_in
 from settings import Settings
 
@@ -134,7 +135,7 @@ def _configuration(settings: Settings, *, durable: bool) -> str:
         "full_page_writes": "on" if durable else "off",
         "synchronous_commit": "on",
         "max_connections": 100,
-        "shared_buffers": "256MB" if durable else "64MB",
+        "shared_buffers": f"{shared_buffers_mb(memory_mb())}MB" if durable else "64MB",
         "max_wal_size": "2GB",
         "wal_compression": "on",
         "random_page_cost": "1.1",
