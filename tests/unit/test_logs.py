@@ -32,3 +32,11 @@ def test_lines_are_json_and_hide_secrets() -> None:
     assert (library["message"], library["level"]) == ("1 of 2", "warning")
     assert "ValueError: two" in failed["exception"]
     assert "hunter2" not in run.stderr
+
+
+def test_a_line_that_can_not_be_written_ends_nothing() -> None:
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", LINES + "print('went on')"], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=full
+        )
+    assert run.stdout == b"went on\n"
