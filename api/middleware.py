@@ -8,7 +8,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problem import problem_of
+from api.problem import Problem, problem_of
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,7 @@ class RequestLog:
             await send(message)
 
         try:
+            _check_length(scope)
             await self.app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - problem_of logs it
             response = problem_of(error).response()
@@ -77,3 +78,13 @@ class RequestLog:
                 duration_ms=round((time.monotonic() - began) * 1000, 1),
                 client=scope["client"][0] if scope.get("client") else None,
             )
+
+
+def _check_length(scope: Scope) -> None:
+    """Raises Problem 400 for a body of two lengths, and hangs up (RFC 9112, 6.1): a proxy in front of us may have
+    taken the other one, and what follows for another's request.
+    """
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        message = "A request has Content-Length or Transfer-Encoding, not both."
+        raise Problem(400, "malformed", message, headers={"Connection": "close"})
