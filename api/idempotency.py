@@ -32,7 +32,7 @@ def sent(request: Request, content: bytes, caller: Caller, keyring: Keyring) -> 
         raise Problem(422, "invalid", "It must be 1 to 255 ASCII characters without spaces.", field=HEADER)
     if caller.tenant_id is None:
         raise Problem(422, "invalid", "What is done in no tenant takes no key.", field=HEADER)
-    said = b"\0".join((request.url.path.encode(), content))
+    said = b"\0".join((request.url.path.encode(), request.url.query.encode(), content))
     digests = keyring.digests(hashlib.sha256(said).hexdigest(), "idempotency_key.request")
     return idempotency_key.Request(caller.tenant_id, caller.identity.admin_id, keys[0], digests)
 

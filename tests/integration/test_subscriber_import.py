@@ -172,6 +172,19 @@ def test_a_dry_run_makes_nothing_and_says_what_a_run_would(shop: Shop, worker: s
     assert counts(imported(shop, worker, "name,msisdn,plan\n" + rows)) == counts(would)
 
 
+def test_the_key_of_a_dry_run_is_none_for_the_run(shop: Shop) -> None:
+    """Who made the key of the file had the dry run's answer again, and nobody was imported."""
+    headers = {"Content-Type": "text/csv", "Idempotency-Key": "file-of-june"}
+    row = "name,msisdn\nJune,0700600001\n"
+    path = "/subscribers/import"
+    dry = shop.request("POST", path, content=row, params={"dry_run": "true"}, headers=headers)
+    again = shop.request("POST", path, content=row, params={"dry_run": "true"}, headers=headers)
+    assert (dry.status_code, again.json()["id"]) == (202, dry.json()["id"])
+    for params in ({}, {"dry_run": "false"}):
+        refused = error(shop.request("POST", path, content=row, params=params, headers=headers), 422)
+        assert (refused["code"], refused["field"]) == ("key_reused", "Idempotency-Key")
+
+
 def test_a_job_that_dies_goes_on_where_it_was(shop: Shop, worker: sessionmaker[Session]) -> None:
     shop.plan(name="Dies", service="hotspot")
     rows = "".join(f"S{n},07006{n:05},Dies\n" for n in range(1300))
