@@ -8,8 +8,8 @@ from api.endpoint import Call, Reply, endpoint, with_query
 from api.jobs import accepted
 from api.schemas.job import JobAccepted
 from api.schemas.router_backup import BackupDiffOut, BackupDiffQuery, BackupOut, BackupsOut, DiffLineOut
+from db import audit, router_backup
 from db import router as routers
-from db import router_backup
 from db.router_state import RouterState
 from tasks import router_backups
 
@@ -32,6 +32,7 @@ def index(call: Call) -> Reply:
 def read(call: Call) -> Reply:
     """Shows a version: lines that RouterOS takes, without passwords and keys."""
     found = router_backup.version(call.session, call.id, _number(call))
+    audit.note(call.session, "router_backup", f"{call.id},{found.number}")
     return Reply(router_backup.text_of(found, call.keyring))
 
 
@@ -39,6 +40,7 @@ def read(call: Call) -> Reply:
 def diff(call: Call, query: BackupDiffQuery) -> Reply:
     """Shows what changed from the version before, or from another one."""
     compared = router_backup.compare(call.session, call.id, _number(call), query.against, call.keyring)
+    audit.note(call.session, "router_backup", f"{call.id},{compared.new}")
     return Reply(compared_out(compared))
 
 

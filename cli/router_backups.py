@@ -9,8 +9,8 @@ from cli.office import at_office, await_job
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
 from cli.router_service import WITHIN_S, router_id_argument
+from db import audit, router_backup
 from db import router as routers
-from db import router_backup
 from db.router_state import RouterState
 from settings import Settings
 from tasks import router_backups
@@ -67,6 +67,7 @@ def show(settings: Settings, router_id: int, number: int | None, tenant_slug: st
     """A version, or the newest, as lines that RouterOS takes."""
     with at_tenant(settings, tenant_slug) as desk:
         found = router_backup.version(desk.session, router_id, number)
+        audit.note(desk.session, "router_backup", f"{router_id},{found.number}")
         click.echo(router_backup.text_of(found, desk.keyring), nl=False)
 
 
@@ -83,6 +84,7 @@ def diff(
     """What changed from the version before to this one, or to the newest."""
     with at_tenant(settings, tenant_slug) as desk:
         compared = router_backup.compare(desk.session, router_id, number, against, desk.keyring)
+        audit.note(desk.session, "router_backup", f"{router_id},{compared.new}")
     if as_json:
         print_json(compared_out(compared).model_dump(mode="json"))
         return

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
+from db import audit, router_life, router_tunnel
 from db import router as routers
-from db import router_life, router_tunnel
 from db.refusal import Conflict, Invalid
 from db.router import Router
 from db.router_tunnel import RouterTunnel
@@ -91,7 +91,9 @@ def create_router(
 
 
 def script(session: Session, router_id: int, major: Major, site: Site, keyring: Keyring) -> str:
-    """For RouterOS 6 or 7; a router that has no password of ours gets one. Raises NotFound, Conflict."""
+    """For RouterOS 6 or 7; a router that has no password of ours gets one. It holds secrets: the audit log
+    has who got it. Raises NotFound, Conflict.
+    """
     router = routers.in_service(session, router_id)
     if router.api_password_sealed is None:
         routers.renew_api_password(router, keyring)
@@ -117,6 +119,7 @@ def script(session: Session, router_id: int, major: Major, site: Site, keyring: 
         api_ssl_port=router.api_ssl_port,
         tunnel=tunnel,
     )
+    audit.note(session, "router", router.id)
     return bootstrap_script(bootstrap, major)
 
 

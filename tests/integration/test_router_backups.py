@@ -280,6 +280,11 @@ def test_the_api_and_the_command_show_versions_and_what_changed(settings: Settin
         assert said("show", str(router_id)) == second
         assert said("diff", str(router_id)).splitlines() == ["1 → 2", "- /ip pool add name=a", "+ /ip pool add name=b"]
         assert "7.16" in said("list", str(router_id))
+        noted = [each for each in api.get("/audit", what="router_backup")["items"] if each["operation"] == "note"]
+        assert [(each["via"], each["what_id"]) for each in reversed(noted)] == [
+            *(("api", f"{router_id},{number}") for number in (1, 2, 1, 2)),
+            *(("cli", f"{router_id},{number}") for number in (1, 2, 2)),
+        ], "who sees what a router is made of is on record"
 
 
 def test_a_router_that_was_removed_is_not_backed_up(bench: RouterBench) -> None:

@@ -130,6 +130,16 @@ class TestBootstrap:
             response = empty.request("GET", f"/routers/{made['id']}/bootstrap.rsc", role=role)
             assert response.status_code == 403
 
+    def test_who_gets_it_is_on_record_each_time(self, empty: Client) -> None:
+        made = empty.router()
+        for _ in range(2):
+            script(empty, made)
+        noted = empty.get("/audit", what="router", what_id=str(made["id"]), operation="note")["items"]
+        assert [(each["who"], each["action"]) for each in noted] == [
+            ("owner@acme.example", "GET /api/v1/routers/{id:id}/bootstrap.rsc")
+        ] * 2
+        assert "secret" not in str(noted), "that it was seen is noted, and nothing of what it says"
+
     def test_it_is_nobody_elses(self, empty: Client) -> None:
         made = empty.router()
         other = replace(empty, operator=make_operator(empty.settings, "zenith-bootstrap"))
@@ -280,6 +290,8 @@ class TestCommands:
         shell.run("router", "tunnel", "set", "3", "--kind", "sstp")
         assert "192.0.2.5" in shell.run("router", "tunnel", "remove", "3", "--nas-address", "192.0.2.5")
         assert "kibali-hub" not in shell.run("router", "bootstrap", "3")
+        noted = shell.run("audit", "list", "--what", "router", "--operation", "note", "--json")
+        assert noted.count('"note"') == 3
         assert "kibali: removes" in shell.run("router", "bootstrap", "3", "--remove").lower()
 
     def test_a_directory_that_cannot_be_written_is_one_line(self, environ: dict[str, str], settings: Settings) -> None:
