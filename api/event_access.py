@@ -11,6 +11,7 @@ from api.problem import Problem
 from api.schemas.event import Hello, watching_role
 from api.services import Services
 from db import event_ticket
+from db.event_ticket import Holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Watcher:
     role: str
     hello: Hello
     """What it came in with."""
+    holder: Holder | None = None
+    """Of the ticket, if that was it."""
 
 
 def admit(services: Services, websocket: WebSocket, hello: Hello) -> Watcher:
@@ -34,13 +37,14 @@ def admit(services: Services, websocket: WebSocket, hello: Hello) -> Watcher:
 
 def still_may(services: Services, websocket: WebSocket, watcher: Watcher) -> bool:
     """Whether the watcher would be admitted again, in the same role. Raises DBAPIError while PostgreSQL is away."""
-    if watcher.hello.token is not None:
+    if watcher.holder is None:
+        assert watcher.hello.token is not None
         try:
             return _by_token(services, websocket, watcher.hello, watcher.hello.token) == watcher
         except Problem as problem:
             return problem.status == 429  # too many ask at once: nothing is known against this one
     with services.sessions.begin() as session:
-        role = event_ticket.role_of(session, watcher.admin_id, watcher.tenant_id)
+        role = event_ticket.role_of(session, watcher.holder)
     return role is not None and watching_role(role) == watcher.role
 
 
@@ -63,4 +67,4 @@ def _by_ticket(services: Services, websocket: WebSocket, hello: Hello, ticket: s
     if holder is None:
         services.limit.failed(who)
         raise Problem(401, "unauthorized", "This ticket is unknown, used or too old. Get another.")
-    return Watcher(holder.admin_id, holder.tenant_id, watching_role(holder.role), hello)
+    return Watcher(holder.admin_id, holder.tenant_id, watching_role(holder.role), hello, holder)

@@ -33,5 +33,5 @@ def ticket(call: Call) -> Reply:
 
     For a web page, which should not keep a token for that.
     """
-    made = event_ticket.create(call.session, call.tenant_id, call.admin_id, call.now)
+    made = event_ticket.create(call.session, call.tenant_id, call.caller.identity, call.now)
     return Reply(TicketOut(ticket=made, expires_in_s=int(event_ticket.LIFE.total_seconds())), 201)

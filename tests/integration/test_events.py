@@ -18,6 +18,7 @@ from api import event_feed, event_hub, event_socket
 from api.event_socket import BAD_MESSAGE, FORBIDDEN, NO_HELLO, TRY_AGAIN_LATER, UNAUTHORIZED, UNKNOWN_ID
 from cli.app import kibali
 from db import event_ticket
+from isp import credentials
 from settings import Settings
 from tests.integration.api_server import Client, api_of, make_operator, platform_token, shared_settings
 from tests.integration.event_client import (
@@ -244,6 +245,48 @@ def test_an_old_ticket_or_that_of_a_disabled_admin_opens_nothing(api: Client) ->
             superuser.execute(statement)
         with connected(api, {"type": "auth", "ticket": ticket}) as watcher:
             assert watcher.closed()[0] == UNAUTHORIZED, statement
+
+
+OVER = {
+    "revoked": "UPDATE api_token SET revoked_at = now() FROM admin WHERE admin.id = admin_id AND role = 'support'",
+    "expired": "UPDATE api_token SET expires_at = now() FROM admin WHERE admin.id = admin_id AND role = 'support'",
+    "closed": "UPDATE tenant SET closed_at = now()",
+    "logged out": "UPDATE admin_session SET ended_at = now()",
+    "a day old": "UPDATE admin_session SET expires_at = now()",
+}
+
+
+@pytest.mark.parametrize("over", OVER)
+def test_a_ticket_is_no_better_than_what_it_was_got_with(
+    api: Client, monkeypatch: pytest.MonkeyPatch, over: str
+) -> None:
+    """Somebody logged out everywhere, and whoever had the session went on watching payments."""
+    monkeypatch.setattr(event_socket, "ASK_AGAIN_EVERY_S", 0.2)
+    headers = {"Authorization": f"Bearer {api.operator.tokens['support']}"}
+    if "session" in OVER[over]:
+        with psycopg.connect(api.settings.database_admin_dsn(api.settings.database_name)) as superuser:
+            token = credentials.new_session_token()
+            superuser.execute(
+                "INSERT INTO admin_session (tenant_id, admin_id, token_hash, source, expires_at)"
+                " SELECT tenant_id, id, %s, 'x', now() + interval '1 day' FROM admin WHERE role = 'support'",
+                (credentials.api_token_hash(token),),
+            )
+        headers = {"Authorization": f"Bearer {token}"}
+    opened, waiting = (
+        api.http.post("/api/v1/events/ticket", headers=headers).json()["ticket"] for _ in ("opened", "waiting")
+    )
+    with connected(api, {"type": "auth", "ticket": opened}) as watcher:
+        assert watcher.receive()["type"] == "ready"
+        write_events(api.settings, tenant_of(api), 1)
+        watcher.until(1)
+        time.sleep(0.5)  # asked twice, and still let in
+        write_events(api.settings, tenant_of(api), 1)
+        watcher.until(2)
+        with psycopg.connect(api.settings.database_admin_dsn(api.settings.database_name)) as superuser:
+            superuser.execute(OVER[over])
+        assert watcher.closed()[0] == UNAUTHORIZED
+    with connected(api, {"type": "auth", "ticket": waiting}) as watcher:
+        assert watcher.closed()[0] == UNAUTHORIZED
 
 
 def test_old_tickets_are_forgotten(api: Client) -> None:

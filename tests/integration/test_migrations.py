@@ -524,6 +524,11 @@ BAD: list[tuple[str, str, Mapping[str, Any]]] = [
     ("sms_message_sent_check", "sms_message", {"state": "sent"}),
     ("idempotency_key_key_check", "idempotency_key", {"key": "x" * 256}),
     ("subscriber_import_format_check", "subscriber_import", {"format": "xls"}),
+    (
+        "event_ticket_credential_check",
+        "event_ticket",
+        {"ticket_hash": b"x", "tenant_id": 1, "admin_id": 1, "expires_at": "2026-01-01T00:00Z"},
+    ),
 ]
 
 

@@ -201,8 +201,8 @@ def furnish_with_money(
         "INSERT INTO revenue_day (tenant_id, day, timezone, received_kes, reversed_kes, payments, computed_at)"
         " VALUES (%(tenant)s, current_date, 'UTC', 0, 0, 0, now())",
         "INSERT INTO dashboard (tenant_id, computed_at) VALUES (%(tenant)s, now())",
-        "INSERT INTO event_ticket (ticket_hash, tenant_id, admin_id, expires_at)"
-        " SELECT 'x', %(tenant)s, id, now() FROM admin WHERE tenant_id = %(tenant)s LIMIT 1",
+        "INSERT INTO event_ticket (ticket_hash, tenant_id, admin_id, token_id, expires_at)"
+        " SELECT 'x', %(tenant)s, admin_id, id, now() FROM api_token WHERE tenant_id = %(tenant)s LIMIT 1",
         "INSERT INTO idempotency_key (tenant_id, admin_id, key, request_digest, created_at)"
         " SELECT %(tenant)s, id, 'x', 'x', now() FROM admin WHERE tenant_id = %(tenant)s LIMIT 1",
     ):

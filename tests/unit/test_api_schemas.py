@@ -252,7 +252,7 @@ INTERNAL = {
     "router_import",
     "router_import_row",
     "router_backup",
-    *("event_total", "event_count", "webhook_delivery"),
+    *("event_total", "event_count", "event_ticket", "webhook_delivery"),
 }
 # The same of single constraints, in tables that callers write in part.
 INTERNAL_CONSTRAINTS = {
