@@ -13,5 +13,5 @@ from db.audit import Filters
 def index(call: Call, query: AuditQuery) -> Reply:
     """Lists changes, newest first; the platform's admins who choose no tenant see all."""
     filters = Filters(**query.model_dump(exclude={"limit", "cursor", "sort"}))
-    page = audit.page(call.session, page_request(query, audit.SORTS), filters)
+    page = audit.page(call.session, page_request(query, audit.SORTS), filters, tenant_id=call.caller.tenant_id)
     return listing(query, page, AuditOut.of)

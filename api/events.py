@@ -18,6 +18,7 @@ def index(call: Call, query: EventQuery) -> Reply:
         call.session,
         page_request(query, event_list.SORTS),
         role=watching_role(call.caller.identity.role),
+        tenant_id=call.caller.tenant_id,
         types=query.type.split(",") if query.type else (),
         subscription_id=query.subscription_id,
         router_id=query.router_id,

@@ -1,5 +1,7 @@
 """/api/v1/queues and /api/v1/jobs: what waits, what runs, what failed; trying again, cancelling."""
 
+from collections.abc import Sequence
+
 import structlog
 from redis import RedisError
 
@@ -9,7 +11,9 @@ from api.rights import MENDERS, WATCHERS
 from api.schemas.base import Listed
 from api.schemas.job import FailedQuery, JobOut, JobQuery, QueueOut, Queues, Retried, RetryFailed
 from db import job_list
+from db.job import Job
 from db.job_list import QueueCounts
+from db.page import Page
 from tasks.heartbeat import all_alive, workers_by_queue
 from tasks.queues import QUEUES
 
@@ -41,8 +45,7 @@ def index(call: Call) -> Reply:
 @with_query(WATCHERS, FailedQuery, {200: Listed[JobOut]})
 def failed(call: Call, query: FailedQuery) -> Reply:
     """Lists jobs that failed, newest first."""
-    request = page_request(query, job_list.SORTS)
-    page = job_list.page(call.session, request, queue=query.queue, states=("failed",), task=query.task)
+    page = _page(call, query, ("failed",))
     return listing(query, page, JobOut.of)
 
 
@@ -61,9 +64,7 @@ def retry_failed(call: Call, body: RetryFailed) -> Reply:
 @with_query(WATCHERS, JobQuery, {200: Listed[JobOut]})
 def jobs(call: Call, query: JobQuery) -> Reply:
     """Lists jobs, newest first."""
-    request = page_request(query, job_list.SORTS)
-    states = (query.state,) if query.state else ()
-    page = job_list.page(call.session, request, queue=query.queue, states=states, task=query.task)
+    page = _page(call, query, (query.state,) if query.state else ())
     return listing(query, page, JobOut.of)
 
 
@@ -77,3 +78,9 @@ def retry(call: Call) -> Reply:
 def cancel(call: Call) -> Reply:
     """Cancels a job. One that runs stops within seconds, and nothing of it stays."""
     return Reply(JobOut.of(job_list.cancel(call.session, call.id)))
+
+
+def _page(call: Call, query: FailedQuery | JobQuery, states: Sequence[str]) -> Page[Job]:
+    request = page_request(query, job_list.SORTS)
+    tenant_id = call.caller.tenant_id
+    return job_list.page(call.session, request, tenant_id=tenant_id, queue=query.queue, states=states, task=query.task)

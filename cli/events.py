@@ -38,6 +38,7 @@ def list_events(settings: Settings, /, tenant_slug: str | None, limit: int, as_j
             desk.session,
             request,
             role="owner",
+            tenant_id=desk.tenant.id,
             types=query.type.split(",") if query.type else (),
             subscription_id=query.subscription_id,
             router_id=query.router_id,

@@ -22,6 +22,8 @@ class Event(Base):
     __table_args__ = (
         PrimaryKeyConstraint("id", "created_at"),
         Index("event_tenant_id_id_idx", "tenant_id", "id"),
+        # Of a type, or of all that begin with one's subject (event_list.py).
+        Index("event_tenant_id_type_id_idx", "tenant_id", "type", "id", postgresql_ops={"type": "text_pattern_ops"}),
         Index(
             "event_subscription_id_created_at_idx",
             "subscription_id",

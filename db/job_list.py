@@ -73,13 +73,14 @@ def page(
     session: Session,
     request: PageRequest,
     *,
+    tenant_id: int | None = None,
     queue: str | None = None,
     states: Sequence[str] = (),
     task: str | None = None,
 ) -> Page[Job]:
-    """No state means all."""
+    """Of one tenant, or of all in sight. No state means all."""
     statement = select(Job)
-    for column, value in ((Job.queue, queue), (Job.task, task)):
+    for column, value in ((Job.tenant_id, tenant_id), (Job.queue, queue), (Job.task, task)):
         if value is not None:
             statement = statement.where(column == value)
     if states:

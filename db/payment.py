@@ -48,11 +48,23 @@ class Payment(Base):
             unique=True,
             postgresql_where="state <> 'merged'",
         ),
+        # By which it is looked up when a customer reads it out, of whatever provider and merged ones too.
+        Index("payment_tenant_id_receipt_idx", "tenant_id", "receipt"),
         Index("payment_provisional_key", "intent_id", unique=True, postgresql_where="receipt IS NULL"),
         Index("payment_intent_id_idx", "intent_id", postgresql_where="intent_id IS NOT NULL"),
         Index("payment_tenant_id_received_at_idx", "tenant_id", "received_at"),
         Index("payment_tenant_id_booked_at_idx", "tenant_id", "booked_at"),
         Index("payment_tenant_id_subscriber_id_idx", "tenant_id", "subscriber_id"),
+        Index("payment_tenant_id_amount_kes_idx", "tenant_id", "amount_kes"),
+        Index("payment_tenant_id_provider_id_idx", "tenant_id", "provider", "id"),
+        # What few payments come to; most are applied.
+        Index(
+            "payment_undone_idx",
+            "tenant_id",
+            "state",
+            "id",
+            postgresql_where="state IN ('reversed', 'refunded', 'merged')",
+        ),
         Index("payment_reversed_at_idx", "tenant_id", "reversed_at", postgresql_where="reversed_at IS NOT NULL"),
         Index("payment_received_idx", "received_at", postgresql_where="state = 'received'"),
         Index("payment_suspense_idx", "tenant_id", "id", postgresql_where="state = 'suspense'"),

@@ -85,6 +85,7 @@ class SessionHistory(SessionColumns, Base):
         PrimaryKeyConstraint("session_key", "stopped_at"),
         Index("session_history_tenant_id_started_at_idx", "tenant_id", "started_at"),
         Index("session_history_subscription_id_started_at_idx", "subscription_id", "started_at"),
+        Index("session_history_router_id_started_at_idx", "router_id", "started_at"),
         # Of those whom a router let in without us, and of nobody else: so that `why` finds them, at next to no cost.
         Index(
             "session_history_tenant_id_stopped_at_idx",

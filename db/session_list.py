@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, func, select, union_all
 from sqlalchemy.orm import Session
 
 from db import session_intent
@@ -89,17 +89,29 @@ def page(session: Session, request: PageRequest, filters: Filters) -> Page[Row[A
 
 def _statements(session: Session, filters: Filters) -> list[tuple[Model, Select[Any]]]:
     """Together the sessions that are asked for, each of them once."""
-    models: Sequence[Model] = (RadiusSession,) if filters.open else (RadiusSession, SessionHistory)
-    whole = [(model, _columns(model).where(*_conditions(model, filters))) for model in models]
+    # Each part is answered by an index: open ones and closed ones that are not archived yet have an index each.
+    parts = [
+        (model, _columns(model).where(*_conditions(model, filters), *ended))
+        for model in (RadiusSession, SessionHistory)
+        for ended in _ends(model, filters.open)
+    ]
     if filters.username is None:
-        return whole
-    # Millions of closed sessions are not searched for a name: they are found by whose they are, each by an index.
+        return parts
+    # Millions of closed sessions are not searched for a name: they are found by whose they are.
     ids = _of_name(session, filters.username)
     return [
         (model, statement.where(func.lower(model.username) == func.lower(filters.username), whose))
-        for model, statement in whole
+        for model, statement in parts
         for whose in (model.subscription_id.in_(ids), model.subscription_id.is_(None))
     ]
+
+
+def _ends(model: Model, is_open: bool | None) -> list[tuple[ColumnElement[bool], ...]]:
+    """What is asked of the end of the sessions that are in the table, part by part."""
+    if model is SessionHistory:
+        return [] if is_open else [()]
+    ends = {True: model.stopped_at.is_(None), False: model.stopped_at.is_not(None)}
+    return [(end,) for wanted, end in ends.items() if is_open in (None, wanted)]
 
 
 def _of_name(session: Session, username: str) -> Sequence[int]:
@@ -117,8 +129,6 @@ def _columns(model: Model) -> Select[Any]:
 
 def _conditions(model: Model, filters: Filters) -> list[Any]:
     conditions: list[Any] = []
-    if filters.open is not None:
-        conditions.append(model.stopped_at.is_(None) if filters.open else model.stopped_at.is_not(None))
     if filters.subscription_id is not None:
         conditions.append(model.subscription_id == filters.subscription_id)
     if filters.router_id is not None:

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, func, select
 from sqlalchemy.orm import Session
 
-from db import round_trip, session_list, subscriber, subscription_list
+from db import event_list, payment, round_trip, session_list, subscriber, subscription_list
 from db.engine import make_engine, session_factory, use_tenant
 from db.page import PageRequest, Position
 from db.subscription_list import Filters
@@ -20,6 +20,7 @@ from tests.integration.api_server import make_operator
 
 NOW = datetime.now(UTC)
 SUBSCRIBERS = 100_000
+LARGE = f"subscriber|subscription|device|payment|event_{NOW:%Y_%m}"
 # One in ten is archived; usernames are written with capitals.
 BIG = """
 INSERT INTO plan (tenant_id, name, price_kes, upload_kbps, download_kbps, validity_unit, validity_count)
@@ -34,10 +35,23 @@ INSERT INTO device (tenant_id, mac, subscription_id)
 SELECT {tenant}, ('02' || lpad(to_hex(id), 10, '0'))::macaddr, id FROM subscription WHERE tenant_id = {tenant};
 INSERT INTO session_history (session_key, tenant_id, router_id, subscription_id, service, username, acct_session_id,
                              interim_interval_s, started_at, last_seen_at, stopped_at)
-SELECT gen_random_uuid(), {tenant}, 1, CASE WHEN id % 1000 > 0 THEN id END, 'hotspot', lower(username), '80000001',
-       300, now() - interval '1 hour', now(), now()
+SELECT gen_random_uuid(), {tenant}, CASE id % 100000 WHEN 77 THEN 2 ELSE 1 END, CASE WHEN id % 1000 > 0 THEN id END,
+       'hotspot', lower(username), '80000001', 300, now() - interval '1 hour', now(), now()
   FROM subscription WHERE tenant_id = {tenant};
+INSERT INTO payment (tenant_id, provider, receipt, amount_kes, paid_at, received_at, booked_at, applied_at, state)
+SELECT {tenant}, CASE n WHEN 5 THEN 'cash' ELSE 'daraja' END, 'R' || n, n, now(), now(), now(), now(),
+       CASE n WHEN 9 THEN 'refunded' ELSE 'applied' END
+  FROM generate_series(1, {subscribers}) n;
+INSERT INTO event (tenant_id, type, data)
+SELECT {tenant}, CASE n WHEN 7 THEN 'payment.reversed' WHEN 8 THEN 'router.up' ELSE 'session.started' END, '{{}}'
+  FROM generate_series(1, {subscribers}) n;
 """
+
+
+def events(session: Session, **wanted: Any) -> Any:
+    tenant_id = session.scalar(select(func.current_tenant_id()))
+    return event_list.page(session, PageRequest("id", descending=True), tenant_id=tenant_id, **wanted)
+
 
 LOOK_UPS: Mapping[str, Callable[[Session], Any]] = {
     "a username": lambda session: subscription_list.page(session, PageRequest("id"), Filters(username="USER-70"), NOW),
@@ -48,6 +62,19 @@ LOOK_UPS: Mapping[str, Callable[[Session], Any]] = {
     "an archived phone": lambda session: subscriber.page(
         session, PageRequest("id"), msisdn="254700000070", archived=True
     ),
+    "a receipt": lambda session: payment.page(session, PageRequest("id", descending=True), receipt="R7"),
+    "a receipt of one provider": lambda session: payment.page(
+        session, PageRequest("id", descending=True), receipt="R7", provider="daraja"
+    ),
+    "a provider that few use": lambda session: payment.page(
+        session, PageRequest("id", descending=True), provider="cash"
+    ),
+    "a state that few come to": lambda session: payment.page(
+        session, PageRequest("received_at", descending=True), state="refunded"
+    ),
+    "a type of event": lambda session: events(session, role="owner", types=["payment.reversed"]),
+    "a subject of events": lambda session: events(session, role="support", types=["router.*"]),
+    "all by amount": lambda session: payment.page(session, PageRequest("amount_kes", descending=True)),
     "all by username": lambda session: subscription_list.page(
         session, PageRequest("username", after=Position("user-5", 5)), Filters(), NOW
     ),
@@ -76,21 +103,27 @@ def test_a_look_up_reads_no_more_than_its_rows(big: Session, look_up: str) -> No
     found, plans = explained(big, LOOK_UPS[look_up])
     assert len(found.items) == (50 if look_up.startswith("all ") else 1)
     for statement, plan in plans.items():
-        assert not re.search(r"Seq Scan on (subscriber|subscription|device)\b", plan), f"{statement}\n{plan}"
+        assert not re.search(rf"Seq Scan on ({LARGE})\b", plan), f"{statement}\n{plan}"
         # What an index led to and the condition then threw away.
         assert "Rows Removed by Filter" not in plan or look_up.startswith("all "), f"{statement}\n{plan}"
         assert most_rows(plan) <= 200, f"{statement}\n{plan}"
 
 
-@pytest.mark.parametrize("user_name", ["uSeR-71", "uSeR-2000"], ids=["of a subscription", "of nobody"])
-def test_closed_sessions_of_a_name_are_looked_up_too(big: Session, user_name: str) -> None:
+@pytest.mark.parametrize(
+    ("filters", "user_name"),
+    [
+        pytest.param(session_list.Filters(username="uSeR-71"), "user-71", id="of a subscription"),
+        pytest.param(session_list.Filters(username="uSeR-2000"), "user-2000", id="of nobody"),
+        pytest.param(session_list.Filters(subscription_id=78), "user-78", id="of a subscription's id"),
+        pytest.param(session_list.Filters(router_id=2), "user-77", id="of a router with few"),
+        pytest.param(session_list.Filters(router_id=2, open=False), "user-77", id="of a router, closed"),
+    ],
+)
+def test_closed_sessions_are_looked_up_too(big: Session, filters: session_list.Filters, user_name: str) -> None:
     found, plans = explained(
-        big,
-        lambda session: session_list.page(
-            session, PageRequest("started_at", descending=True), session_list.Filters(username=user_name)
-        ),
+        big, lambda session: session_list.page(session, PageRequest("started_at", descending=True), filters)
     )
-    assert [row.username for row in found.items] == [user_name.lower()]
+    assert [row.username for row in found.items] == [user_name]
     for statement, plan in plans.items():
         assert not re.search(r"Rows Removed by Filter: \d{4}", plan), f"{statement}\n{plan}"
         assert most_rows(plan) <= 200, f"{statement}\n{plan}"
