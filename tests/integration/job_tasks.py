@@ -52,7 +52,7 @@ def never_twice_at_once(session: Session, job: RunningJob) -> None:
 def wait_for_gate(session: Session, job: RunningJob, gate: str) -> None:
     """Writes its process id to the file GATE.<attempt>, then waits until the file GATE is there."""
     mark(session, job, "done")
-    waiting = Path(f"{gate}.{job.claim.attempt}.new")
+    waiting = Path(f"{gate}.{job.claim.attempt}.{os.getpid()}.new")  # two jobs may wait for one gate
     waiting.write_text(str(os.getpid()))
     waiting.rename(f"{gate}.{job.claim.attempt}")
     while not Path(gate).exists():
