@@ -1,11 +1,11 @@
 """Outgoing webhooks: where a tenant wants its events sent, and what became of each.
 
 Events are read in the order of their ids, behind the last one that was looked at, and each that an endpoint wants
-becomes a delivery, once. An endpoint's deliveries are sent one at a time, by one job at a time.
+becomes a delivery, once. An endpoint's deliveries are sent one at a time, a tenant's by one job at a time.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     CursorResult,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
+    Select,
     Text,
     UniqueConstraint,
     delete,
@@ -41,6 +43,8 @@ from isp.webhook_retry import is_hopeless, next_attempt_at, pause_until
 
 _PURPOSE = "webhook_endpoint.secret:{}"
 OLD_SECRET_LIVES = timedelta(hours=24)
+MOST = 10
+"""Endpoints of a tenant: each event that all of them want is sent so many times."""
 STATES = ("pending", "delivered", "failed")
 
 
@@ -131,7 +135,8 @@ class Attempt:
 def create(
     session: Session, tenant_id: int, values: Mapping[str, Any], keyring: Keyring
 ) -> tuple[WebhookEndpoint, str]:
-    """An endpoint for what happens from now on, and its secret, in clear for the only time."""
+    """An endpoint for what happens from now on, and its secret, in clear for the only time. Raises Conflict."""
+    _check_room(session, tenant_id)
     endpoint = WebhookEndpoint(
         tenant_id=tenant_id, secret_sealed=b"", after_event_id=_newest(session, tenant_id), **values
     )
@@ -273,39 +278,47 @@ def look_at_events(session: Session, limit: int = 500) -> int:
     return made
 
 
-def due_endpoints(session: Session) -> list[tuple[int, int]]:
-    """(id, tenant) of those that have something to send now."""
-    due = select(WebhookDelivery.id).where(
-        WebhookDelivery.endpoint_id == WebhookEndpoint.id,
-        text("webhook_delivery.state = 'pending'"),
-        WebhookDelivery.due_at <= func.now(),
+def due_tenants(session: Session) -> list[int]:
+    """Those that have something to send now, whoever waited longest first."""
+    due = _due(func.min(WebhookDelivery.due_at)).where(WebhookDelivery.endpoint_id == WebhookEndpoint.id)
+    oldest = due.scalar_subquery()
+    statement = (
+        select(WebhookEndpoint.tenant_id)
+        .where(_may_be_sent_to(), oldest.is_not(None))
+        .group_by(WebhookEndpoint.tenant_id)
+        .order_by(func.min(oldest))
     )
-    statement = select(WebhookEndpoint.id, WebhookEndpoint.tenant_id).where(
-        WebhookEndpoint.disabled_at.is_(None),
-        func.coalesce(WebhookEndpoint.paused_until <= func.now(), True),
-        due.exists(),
-    )
-    return [(row.id, row.tenant_id) for row in session.execute(statement)]
+    return list(session.scalars(statement))
 
 
 # For the job that sends
 
 
-def next_due(session: Session, endpoint_id: int) -> tuple[WebhookEndpoint, WebhookDelivery] | None:
-    """What is to be sent next; None if nothing is, or the endpoint is disabled, paused or gone."""
-    endpoint = session.get(WebhookEndpoint, endpoint_id, populate_existing=True)
-    if endpoint is None or endpoint.disabled_at is not None:
-        return None
-    if endpoint.paused_until is not None and endpoint.paused_until > _clock(session):
-        return None
-    due = select(WebhookDelivery).where(
-        WebhookDelivery.endpoint_id == endpoint_id,
-        text("webhook_delivery.state = 'pending'"),
-        WebhookDelivery.due_at <= func.now(),
+def next_due(
+    session: Session, tenant_id: int, besides: Collection[int] = ()
+) -> list[tuple[WebhookEndpoint, WebhookDelivery]]:
+    """What is sent next to each endpoint of the tenant that may be sent to, `besides` those."""
+    due = _due(WebhookDelivery.id).where(WebhookDelivery.endpoint_id == WebhookEndpoint.id)
+    next_ = due.order_by(WebhookDelivery.due_at, WebhookDelivery.id).limit(1).scalar_subquery()
+    statement = (
+        select(WebhookEndpoint, next_.label("delivery_id"))
+        .where(WebhookEndpoint.tenant_id == tenant_id, WebhookEndpoint.id.not_in(besides), _may_be_sent_to())
+        .order_by(WebhookEndpoint.id)
+        .execution_options(populate_existing=True)
     )
-    oldest = due.order_by(WebhookDelivery.due_at, WebhookDelivery.id).limit(1)
-    delivery = session.scalar(oldest.execution_options(populate_existing=True))
-    return (endpoint, delivery) if delivery is not None else None
+    found = {row.delivery_id: row.WebhookEndpoint for row in session.execute(statement) if row.delivery_id is not None}
+    rows = select(WebhookDelivery).where(WebhookDelivery.id.in_(found)).order_by(WebhookDelivery.endpoint_id)
+    deliveries = session.scalars(rows.execution_options(populate_existing=True))
+    return [(found[delivery.id], delivery) for delivery in deliveries]
+
+
+def _may_be_sent_to() -> ColumnElement[bool]:
+    is_rested = func.coalesce(WebhookEndpoint.paused_until <= func.now(), True)
+    return WebhookEndpoint.disabled_at.is_(None) & is_rested
+
+
+def _due(what: Any) -> Select[Any]:
+    return select(what).where(text("webhook_delivery.state = 'pending'"), WebhookDelivery.due_at <= func.now())
 
 
 def note(session: Session, delivery_id: int, attempt: Attempt, now: datetime) -> None:
@@ -368,9 +381,12 @@ def _newest(session: Session, tenant_id: int) -> int:
     return session.scalar(select(func.max(Event.id)).where(Event.tenant_id == tenant_id)) or 0
 
 
-def _clock(session: Session) -> datetime:
-    now: datetime = session.scalars(select(func.now())).one()
-    return now
+def _check_room(session: Session, tenant_id: int) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoint', :tenant_id))")
+    session.execute(lock, {"tenant_id": tenant_id})
+    count = session.scalar(select(func.count()).where(WebhookEndpoint.tenant_id == tenant_id)) or 0
+    if count >= MOST:
+        raise Conflict(f"There are {count} webhooks; no more than {MOST} may be. Remove one first.", code="too_many")
 
 
 def _check_enabled(endpoint: WebhookEndpoint) -> None:

@@ -11,20 +11,23 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 def is_public(address: str) -> bool:
     """Not this machine, no private, link-local, reserved or multicast network, and none such inside another."""
     parsed = _bare(address)
-    if isinstance(parsed, IPv6Address):
-        inside = [parsed.ipv4_mapped, parsed.sixtofour, *(parsed.teredo or ())]
-        if parsed in _NAT64:
-            inside.append(IPv4Address(int(parsed) & 0xFFFFFFFF))
-        if any(each is not None and not is_public(str(each)) for each in inside):
-            return False
-        if parsed.ipv4_mapped is not None:
-            return True
-    return parsed.is_global and not parsed.is_multicast
+    inside = _carried(parsed)
+    if any(not is_public(str(each)) for each in inside):
+        return False
+    if isinstance(parsed, IPv6Address) and (parsed.ipv4_mapped is not None or parsed in _NAT64):
+        return True
+    if isinstance(parsed, IPv6Address) and parsed.is_site_local:
+        return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
 def is_within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether it is in one of them, or another way to write an IPv4 address that is."""
     parsed = _bare(address)
-    return any(parsed in network for network in networks)
+    same = [parsed]
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        same.append(parsed.ipv4_mapped)
+    return any(each in network for network in networks for each in same)
 
 
 def why_not(url: str, allowed: Iterable[IPv4Network | IPv6Network]) -> str | None:
@@ -49,3 +52,13 @@ def why_not(url: str, allowed: Iterable[IPv4Network | IPv6Network]) -> str | Non
 def _bare(address: str) -> IPv4Address | IPv6Address:
     """Without the zone of a link-local address."""
     return ip_address(address.partition("%")[0])
+
+
+def _carried(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
+    """The IPv4 addresses that an IPv6 address leads to, or by way of."""
+    if not isinstance(address, IPv6Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64:
+        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return [each for each in found if each is not None]

@@ -24,7 +24,9 @@ PROVISIONING = Queue("provisioning", workers=3, limit_s=60, backoff_s=(5, 15, 30
 ROUTER_DATA = Queue("router-data", workers=3, limit_s=30, backoff_s=())
 ROUTER_CHECKS = Queue("router-checks", workers=2, limit_s=60, backoff_s=())
 DEFAULT = Queue("default", workers=2, limit_s=60, backoff_s=(10, 60))
+# Somebody else's servers, as slow as they like: nothing of ours waits behind them.
+WEBHOOKS = Queue("webhooks", workers=2, limit_s=60, backoff_s=(10, 60))
 MAINTENANCE = Queue("maintenance", workers=1, limit_s=600, backoff_s=(60,))
 
-QUEUES: tuple[Queue, ...] = (PAYMENTS, PROVISIONING, ROUTER_DATA, ROUTER_CHECKS, DEFAULT, MAINTENANCE)
+QUEUES: tuple[Queue, ...] = (PAYMENTS, PROVISIONING, ROUTER_DATA, ROUTER_CHECKS, DEFAULT, WEBHOOKS, MAINTENANCE)
 BY_NAME = {queue.name: queue for queue in QUEUES}

@@ -26,6 +26,11 @@ def leave_mark(session: Session, job: RunningJob, what: str = "done") -> None:
     mark(session, job, what)
 
 
+@task(queue=DEFAULT)
+def mark_default(session: Session, job: RunningJob) -> None:
+    mark(session, job, "done")
+
+
 def _note_all(session: Session, all_args: Sequence[Mapping[str, Any]]) -> None:
     session.info["beside"] = [args["what"] for args in all_args]
 

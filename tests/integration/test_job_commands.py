@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from cli.app import kibali
 from settings import Settings
+from tasks.queues import QUEUES
 from tests.integration import job_tasks
 from tests.integration.job_bench import Bench, make_bench
 
@@ -35,7 +36,7 @@ def test_queues_are_listed_with_their_jobs(bench: Bench, run: Run) -> None:
     later = bench.enqueue(job_tasks.leave_mark)
     bench.execute("UPDATE job SET due_at = now() + interval '90 s' WHERE id = :id", id=later)
     rows = {row["queue"]: row for row in json.loads(run("queue", "list", "--json").stdout)}
-    assert list(rows) == ["payments", "provisioning", "router-data", "router-checks", "default", "maintenance"]
+    assert list(rows) == [queue.name for queue in QUEUES]
     payments = {key: rows["payments"][key] for key in ("workers", "limit_s", "due", "later", "running", "failed")}
     assert payments == {"workers": 4, "limit_s": 120, "due": 1, "later": 1, "running": 0, "failed": 0}
     assert 90 <= rows["payments"]["oldest_due_s"] < 120

@@ -166,6 +166,7 @@ def test_a_service_can_open_sealed_secrets_only_if_it_must(
         "worker-payments",
         "worker-provisioning",
         "worker-default",
+        "worker-webhooks",
         "follower",
         "watcher",
     )

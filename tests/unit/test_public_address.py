@@ -38,6 +38,16 @@ from isp.public_address import is_public, is_within, why_not
         ("64:ff9b::a9fe:a9fe", False),
         ("2002:7f00:1::", False),
         ("2001:db8::1", False),
+        ("2002:808:808::", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("fec0::1", False),
+        ("100::1", False),
+        ("4000::1", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::7f00:1", False),
+        ("2001:4860:4860::8888", True),
     ],
 )
 def test_what_is_public(address: str, public: bool) -> None:
@@ -48,7 +58,10 @@ def test_an_address_within_networks() -> None:
     networks = [ip_network("10.1.0.0/16"), ip_network("fc00::/7")]
     assert is_within("10.1.2.3", networks)
     assert is_within("fd00::1", networks)
+    assert is_within("::ffff:10.1.2.3", networks)
     assert not is_within("10.2.0.1", networks)
+    assert not is_within("::ffff:10.2.0.1", networks)
+    assert not is_within("64:ff9b::a01:203", networks)
     assert not is_within("fe80::1%eth0", [])
 
 
