@@ -10,13 +10,13 @@ import time
 
 import structlog
 from sqlalchemy import text
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api.endpoint import open_to_all
 from api.schemas.webhook import Acknowledgement
 from api.services import Services, services_of
+from api.threads import in_thread
 from api.webhooks import ANYTHING, confine, read_body, source_of, token_of, unknown_token
 from db import payment_account, payment_match
 from isp.daraja_json import BadMessage
@@ -56,7 +56,7 @@ async def validation(request: Request) -> Response:
 async def _look(services: Services, token: str, source: str, bill_ref: str, until: float) -> bool | None:
     """Whether anybody has that account number; None for a token of nobody."""
     async with services.unknown_tokens.turn(source):
-        known = await run_in_threadpool(_is_known, services, token, bill_ref, until)
+        known = await in_thread(_is_known, services, token, bill_ref, until)
         if known is None:
             services.unknown_tokens.record(source)
     return known

@@ -13,7 +13,6 @@ import redis
 import structlog
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -27,6 +26,7 @@ from api.problem import Problem, problem_of
 from api.rights import Right
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
 from api.services import Services, services_of
+from api.threads import in_thread
 from db.engine import use_tenant
 from db.router_bootstrap import Site
 from isp.encryption import Keyring
@@ -116,14 +116,14 @@ class Endpoint:
         services = services_of(request)
         if body.is_empty(request):  # one turn of a thread does
             try:
-                return await run_in_threadpool(self._admit_and_run, services, request, shown)
+                return await in_thread(self._admit_and_run, services, request, shown)
             finally:  # what a thread binds is gone with it
                 if admitted := getattr(request.state, "caller", None):
                     _name_in_log(admitted)
-        caller = await run_in_threadpool(auth.admit, services, request, self.right)
+        caller = await in_thread(auth.admit, services, request, self.right)
         _name_in_log(caller)
         content = await body.read(request, self.most_bytes)
-        return await run_in_threadpool(self._run, services, caller, request, content, shown)
+        return await in_thread(self._run, services, caller, request, content, shown)
 
     def _admit_and_run(self, services: Services, request: Request, shown: "Endpoint | None") -> Response:
         request.state.caller = caller = auth.admit(services, request, self.right)

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api import body, event_access
@@ -23,6 +22,7 @@ from api.problem import Problem
 from api.schemas.base import validate
 from api.schemas.event import Hello
 from api.services import Services
+from api.threads import in_thread
 from api.websocket_protocol import abort, frame_writer
 from db.refusal import Invalid
 
@@ -78,7 +78,7 @@ class EventSocket:
     async def _serve(self) -> None:
         hello = await self._hello()
         try:
-            watcher = await run_in_threadpool(event_access.admit, self._services, self._websocket, hello)
+            watcher = await in_thread(event_access.admit, self._services, self._websocket, hello)
         except Problem as problem:
             raise _End(_CODES.get(problem.status, BAD_MESSAGE), problem.code, problem.message) from None
         if self._hub.clients >= MOST_CLIENTS:
@@ -190,7 +190,7 @@ class EventSocket:
             if now >= ask_at:
                 ask_at = now + ASK_AGAIN_EVERY_S
                 with suppress(SQLAlchemyError):  # PostgreSQL is away: asked again later
-                    if not await run_in_threadpool(event_access.still_may, self._services, self._websocket, watcher):
+                    if not await in_thread(event_access.still_may, self._services, self._websocket, watcher):
                         raise _End(UNAUTHORIZED, "unauthorized", "The token is no longer good.")
 
     async def _send_json(self, message: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import redis
 from sqlalchemy import exc, text
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -12,6 +11,7 @@ from api.endpoint import open_to_all
 from api.metrics import radius_state
 from api.schemas.health import Alive, Readiness
 from api.services import Services, services_of
+from api.threads import in_thread
 from tasks.heartbeat import all_alive
 from tasks.queues import QUEUES
 
@@ -31,10 +31,10 @@ async def readyz(request: Request) -> JSONResponse:
     services = services_of(request)
     checks = {}
     for name, check in _CHECKS.items():
-        why = await run_in_threadpool(check, services)
+        why = await in_thread(check, services)
         checks[name] = {"ok": True} if why is None else {"ok": False, "why": why}
     ready = all(check["ok"] for check in checks.values())
-    parts = await run_in_threadpool(_parts, services)
+    parts = await in_thread(_parts, services)
     return JSONResponse({"ready": ready, "checks": checks, "parts": parts}, 200 if ready else 503)
 
 

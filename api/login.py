@@ -7,7 +7,6 @@ and forgotten if it succeeds (db/login.py).
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +17,7 @@ from api.problem import Problem
 from api.schemas.auth import LoggedInOut, LoginBody
 from api.schemas.base import validate
 from api.services import Services, services_of
+from api.threads import in_thread
 from db import admin, admin_session, admin_totp, audit, login
 from db.actor import Actor
 from db.admin_session import Origin
@@ -45,10 +45,10 @@ async def create(request: Request) -> Response:
     content = await body.read(request)
     values = validate(LoginBody, body.parse(content, request.headers.get("content-type", "")))
     origin = origin_of(request)
-    attempt = await run_in_threadpool(claim, services, values.email, origin.source)
+    attempt = await in_thread(claim, services, values.email, origin.source)
     known = attempt.login
     matched = await services.password_checks.matches(known.password_hash if known else None, values.password)
-    return await run_in_threadpool(_answer, services, request, attempt, values, origin, matched)
+    return await in_thread(_answer, services, request, attempt, values, origin, matched)
 
 
 def claim(services: Services, email: str, source: str) -> Attempt:

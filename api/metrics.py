@@ -13,7 +13,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from redis import RedisError
 from sqlalchemy import exc
 from sqlalchemy.pool import QueuePool
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +22,7 @@ from api.endpoint import open_to_all
 from api.problem import Problem
 from api.schemas.problem import ErrorOut
 from api.services import Services, services_of
+from api.threads import in_thread
 from db import metrics
 from tasks.heartbeat import all_alive
 from tasks.queues import QUEUES
@@ -41,7 +41,7 @@ async def read(request: Request) -> Response:
     services = services_of(request)
     if not may_read(services, request):
         raise Problem(403, "forbidden", "Metrics are for this machine and for who has the token of metrics.")
-    content = await run_in_threadpool(exposition, services)
+    content = await in_thread(exposition, services)
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -20,6 +19,7 @@ from api.endpoint import open_to_all
 from api.problem import Problem
 from api.schemas.webhook import Acknowledgement
 from api.services import Services, services_of
+from api.threads import in_thread
 from api.webhook_bounds import Verdict, too_many
 from db import event, payment_account, webhook_inbox
 from db.webhook_inbox import Stored
@@ -57,10 +57,10 @@ async def _receive(request: Request, kind: str, acknowledgement: Mapping[str, st
     verdict = services.webhook_bounds.check(kind, token)
     if verdict is not Verdict.FINE:
         if verdict is Verdict.OVER_AND_NEWS:
-            await run_in_threadpool(_tell_of_too_many, services, kind, services.webhook_bounds.last(kind, token))
+            await in_thread(_tell_of_too_many, services, kind, services.webhook_bounds.last(kind, token))
         raise too_many()
     async with services.unknown_tokens.turn(source):
-        stored = await run_in_threadpool(_store, services, kind, token, source, content)
+        stored = await in_thread(_store, services, kind, token, source, content)
         if stored is None:
             services.unknown_tokens.record(source)
             raise unknown_token()
