@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +10,7 @@ from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
+from isp.json_items import items_of
 from isp.mac import parse_mac
 from isp.msisdn import parse_msisdn
 
@@ -27,6 +27,7 @@ COLUMNS = (
     "framed_ip_address",
     "expires_at",
 )
+MOST_ROWS = 500_000
 # What an export says beside them, and an import does not read.
 _ONLY_SHOWN = ("subscriber_id", "subscription_id", "state")
 EXPORTED = (*COLUMNS, *_ONLY_SHOWN)
@@ -86,9 +87,13 @@ def text_of(content: bytes) -> str:
 def rows_of(text: str, file_format: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Each row that says something, with the number of the line (CSV) or the item (JSON) at which it begins.
 
-    Raises BadFile.
+    Raises BadFile, for what is wrong further on when that is come to.
     """
-    return _rows_of_json(text) if file_format == "json" else _rows_of_csv(text)
+    rows = _rows_of_json(text) if file_format == "json" else _rows_of_csv(text)
+    for count, row in enumerate(rows, start=1):
+        if count > MOST_ROWS:
+            raise BadFile(f"It has more than {MOST_ROWS:,} rows. Send it in parts.")
+        yield row
 
 
 def checked(values: Mapping[str, str]) -> Row:
@@ -187,14 +192,10 @@ def _row(names: list[str], cells: list[str], line: int) -> Mapping[str, str]:
 
 def _rows_of_json(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadFile(f"It is not JSON: {error}.") from None
-    items = value.get("items") if isinstance(value, dict) else value
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BadFile('It must be a list of objects, or {"items": […]}.')
-    for number, item in enumerate(items, start=1):
-        yield number, _item(item)
+        for number, item in enumerate(items_of(text), start=1):
+            yield number, _item(item)
+    except ValueError as error:
+        raise BadFile(f"It can not be read: {error}.") from None
 
 
 def _item(item: Mapping[str, Any]) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """Imports of subscribers and their subscriptions from a file that was sent."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -36,8 +37,11 @@ def start_import(
 ) -> SubscriberImport:
     """An import with its job. Raises BadFile for what can not be read at all."""
     text = text_of(content)
-    if next(rows_of(text, file_format), None) is None:
+    rows = rows_of(text, file_format)
+    if next(rows, None) is None:
         raise BadFile("There is no row in it.")
+    if file_format == "json":  # which is broken as a whole, not in a line
+        deque(rows, maxlen=0)
     made = subscriber_import.create(
         session, tenant_id, admin_id, text, keyring, file_format=file_format, dry_run=dry_run
     )

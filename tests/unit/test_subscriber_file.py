@@ -52,9 +52,10 @@ def test_json_is_a_list_or_has_items_and_is_numbered_by_item() -> None:
         (b"msisdn\n1\n", "csv", "Only name has to be there"),
         (b"", "csv", "must name the columns"),
         (b'name,msisdn\n"A,1\n', "csv", "Line 2 can not be read as CSV"),
-        (b"{", "json", "It is not JSON"),
-        (b'{"name": "A"}', "json", "It must be a list of objects"),
-        (b"[1]", "json", "It must be a list of objects"),
+        (b"{", "json", "can not be read: it must be a list of objects"),
+        (b'[{"name": "A" "msisdn": 1}]', "json", "it is not JSON: .* delimiter: line 1 column 15"),
+        (b"name\n" + b"A\n" * 500_001, "csv", "more than 500,000 rows"),
+        (b"[" + b"{}," * 500_001 + b"{}]", "json", "more than 500,000 rows"),
     ],
 )
 def test_a_file_that_can_not_be_read_says_what_to_do(content: bytes, file_format: str, said: str) -> None:
