@@ -17,17 +17,22 @@ from sqlalchemy import (
     LargeBinary,
     UniqueConstraint,
     delete,
+    func,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Base, BigInt, CreatedAt, Id, String, TenantId, Timestamp
+from db.job import Job, in_state
 from db.page import Page, PageRequest, Sort, one_page
-from db.refusal import NotFound
+from db.refusal import Conflict, NotFound
 from isp.encryption import Keyring
 
+MOST_UNFINISHED = 5
+"""Of a tenant; the others wait behind them."""
 MAX_ERRORS = 1_000
 """So many are kept; the count says how many there are."""
 FORMATS = ("csv", "json")
@@ -90,6 +95,7 @@ def create(
     file_format: str,
     dry_run: bool,
 ) -> SubscriberImport:
+    _check_room(session, tenant_id)
     made = SubscriberImport(tenant_id=tenant_id, admin_id=admin_id, format=file_format, dry_run=dry_run)
     session.add(made)
     session.flush()
@@ -98,6 +104,17 @@ def create(
         session.add(ImportPiece(import_id=made.id, number=number, tenant_id=tenant_id, content_sealed=sealed))
         session.flush()
     return made
+
+
+def _check_room(session: Session, tenant_id: int) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('subscriber_import', :tenant_id))")
+    session.execute(lock, {"tenant_id": tenant_id})
+    mine = (SubscriberImport.tenant_id == tenant_id) & SubscriberImport.finished_at.is_(None)
+    jobs = select(func.count()).join_from(SubscriberImport, Job, Job.id == SubscriberImport.job_id)
+    unfinished = jobs.where(mine, in_state("pending", "running"))
+    if (session.scalar(unfinished) or 0) >= MOST_UNFINISHED:
+        message = f"{MOST_UNFINISHED} imports are under way. Wait until one is finished, or cancel its job."
+        raise Conflict(message, code="too_many")
 
 
 def by_id(session: Session, import_id: int) -> SubscriberImport:

@@ -26,7 +26,18 @@ ROUTER_CHECKS = Queue("router-checks", workers=2, limit_s=60, backoff_s=())
 DEFAULT = Queue("default", workers=2, limit_s=60, backoff_s=(10, 60))
 # Somebody else's servers, as slow as they like: nothing of ours waits behind them.
 WEBHOOKS = Queue("webhooks", workers=2, limit_s=60, backoff_s=(10, 60))
+# Files of subscribers, each of which may take minutes: who paid meanwhile is let in all the same.
+IMPORTS = Queue("imports", workers=1, limit_s=600, backoff_s=(10, 60))
 MAINTENANCE = Queue("maintenance", workers=1, limit_s=600, backoff_s=(60,))
 
-QUEUES: tuple[Queue, ...] = (PAYMENTS, PROVISIONING, ROUTER_DATA, ROUTER_CHECKS, DEFAULT, WEBHOOKS, MAINTENANCE)
+QUEUES: tuple[Queue, ...] = (
+    PAYMENTS,
+    PROVISIONING,
+    ROUTER_DATA,
+    ROUTER_CHECKS,
+    DEFAULT,
+    WEBHOOKS,
+    IMPORTS,
+    MAINTENANCE,
+)
 BY_NAME = {queue.name: queue for queue in QUEUES}

@@ -14,13 +14,12 @@ from db.subscriber_import import SubscriberImport
 from isp.encryption import Keyring
 from isp.subscriber_file import BadFile, BadRow, Row, checked, rows_of, text_of
 from tasks.enqueue import enqueue
-from tasks.queues import MAINTENANCE, PROVISIONING
+from tasks.queues import IMPORTS, MAINTENANCE
 from tasks.registry import task
 from tasks.running_job import RunningJob
 from tasks.stops import PermanentFailure
 
 BATCH = 500
-LIMIT_S = 600
 
 Numbered = tuple[int, Mapping[str, str]]
 
@@ -35,7 +34,7 @@ def start_import(
     file_format: str,
     dry_run: bool,
 ) -> SubscriberImport:
-    """An import with its job. Raises BadFile for what can not be read at all."""
+    """An import with its job. Raises BadFile for what can not be read at all, Conflict where many wait already."""
     text = text_of(content)
     rows = rows_of(text, file_format)
     if next(rows, None) is None:
@@ -51,7 +50,7 @@ def start_import(
     return made
 
 
-@task(queue=PROVISIONING, limit_s=LIMIT_S)
+@task(queue=IMPORTS)
 def import_subscriber_file(session: Session, job: RunningJob, import_id: int) -> None:
     """Takes the rows of an import, some hundred at a time; tried again, it goes on where it was."""
     found = subscriber_import.by_id(session, import_id)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db import bulk_subscribers, subscription_life
 from db.engine import make_engine, session_factory
+from db.subscriber_import import MOST_UNFINISHED
 from db.subscription import Subscription
 from settings import Settings
 from tasks import subscriber_imports as imports
@@ -272,6 +273,25 @@ def test_a_file_that_is_none_is_refused_at_once(
     before = shop.count("subscriber_import")
     assert error(sent(shop, content, media_type=media_type), status)["code"] == code
     assert shop.count("subscriber_import") == before
+
+
+def forget_waiting(shop: Shop) -> None:
+    for each in shop.rows("SELECT id FROM subscriber_import WHERE finished_at IS NULL"):
+        shop.execute("UPDATE subscriber_import SET finished_at = now() WHERE id = %s", each["id"])
+
+
+def test_so_many_may_wait_and_no_more(shop: Shop, worker: sessionmaker[Session]) -> None:
+    forget_waiting(shop)
+    file = "name,msisdn\nWaits,0712000111\n"
+    ids = [sent(shop, file).json()["id"] for _ in range(MOST_UNFINISHED)]
+    answer = sent(shop, file)
+    assert error(answer, 409)["code"] == "too_many"
+    assert shop.request("POST", f"/jobs/{shop.get(f'/imports/{ids[0]}')['job_id']}/cancel").status_code == 200
+    assert sent(shop, file).status_code == 202, "a cancelled one waits no more"
+    assert sent(shop, file).status_code == 409
+    run(shop, worker, ids[1])
+    assert sent(shop, file).status_code == 202
+    forget_waiting(shop)
 
 
 def test_a_file_that_is_too_large_is_refused(shop: Shop) -> None:

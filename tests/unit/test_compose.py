@@ -167,6 +167,7 @@ def test_a_service_can_open_sealed_secrets_only_if_it_must(
         "worker-provisioning",
         "worker-default",
         "worker-webhooks",
+        "worker-imports",
         "follower",
         "watcher",
     )
