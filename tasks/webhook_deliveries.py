@@ -22,7 +22,7 @@ from tasks.queues import MAINTENANCE, WEBHOOKS
 from tasks.registry import task
 from tasks.running_job import RunningJob
 
-# After this a tenant begins nothing new, and webhook_http.WITHIN_S later at most its worker is the next one's.
+# After this a tenant begins nothing new, and webhook_http.LONGEST_S later at most its worker is the next one's.
 TURN_S = 10.0
 BATCH = 5_000
 

@@ -7,9 +7,12 @@ answers otherwise a moment later leads nowhere else. Redirects are not followed.
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -18,7 +21,10 @@ from isp.public_address import is_public, is_within
 from settings import Networks
 
 WITHIN_S = 10.0
+# How the answer begins is for people to read, and no answer waits for it.
 _EXCERPT_BYTES = 500
+_EXCERPT_WITHIN_S = 1.0
+LONGEST_S = WITHIN_S + _EXCERPT_WITHIN_S
 
 
 class WebhookError(Exception):
@@ -43,18 +49,30 @@ async def post(
 ) -> Answer:
     """What the receiver said. `allowed`: networks that are not the public internet and may be reached all the same.
 
-    Raises WebhookError.
+    Its status has `within_s`, and counts whatever becomes of the rest of its answer. Raises WebhookError.
     """
     try:
-        async with asyncio.timeout(within_s):
-            return await _post(url, body, headers, allowed, tls or _tls())
-    except TimeoutError:
+        # httpcore leaves the connection open where a handshake is cancelled; where it takes too long, it does not.
+        timeout = httpx.Timeout(within_s, connect=within_s / 2)
+        async with httpx.AsyncClient(verify=tls or _tls(), trust_env=False, timeout=timeout) as client:
+            async with asyncio.timeout(within_s):
+                request = await _request(client, url, body, headers, allowed)
+                response = await client.send(request, stream=True, follow_redirects=False)
+            try:
+                return Answer(response.status_code, await _excerpt(response))
+            finally:
+                await response.aclose()
+    except httpx.ConnectTimeout:
+        raise WebhookError(f"there was no connection within {within_s / 2:g} s") from None
+    except (TimeoutError, httpx.TimeoutException):
         raise WebhookError(f"there was no answer within {within_s:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise WebhookError(_words(error)) from None
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], allowed: Networks, tls: ssl.SSLContext) -> Answer:
+async def _request(
+    client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], allowed: Networks
+) -> httpx.Request:
     parts = urlsplit(url)
     host = parts.hostname or ""
     address = await _resolve(host, parts.port or (443 if parts.scheme == "https" else 80), allowed)
@@ -68,22 +86,24 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], allowed: Netw
         "User-Agent": "Kibali",
         **headers,
     }
-    async with (
-        httpx.AsyncClient(verify=tls, trust_env=False, follow_redirects=False, timeout=WITHIN_S, http2=False) as client,
-        client.stream("POST", pinned, content=body, headers=sent, extensions={"sni_hostname": host}) as response,
-    ):
-        excerpt = b""
-        async for chunk in response.aiter_raw(_EXCERPT_BYTES):
-            excerpt += chunk
-            if len(excerpt) >= _EXCERPT_BYTES:
-                break  # however much more there is
-        text = excerpt[:_EXCERPT_BYTES].decode("utf-8", "replace")
-        return Answer(response.status_code, "".join(each for each in text if each.isprintable()))
+    return client.build_request("POST", pinned, content=body, headers=sent, extensions={"sni_hostname": host})
+
+
+async def _excerpt(response: httpx.Response) -> str:
+    excerpt = b""
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(_EXCERPT_WITHIN_S):
+            async for chunk in response.aiter_raw():
+                excerpt += chunk
+                if len(excerpt) >= _EXCERPT_BYTES:
+                    break  # however much more there is
+    text = excerpt[:_EXCERPT_BYTES].decode("utf-8", "replace")
+    return "".join(each for each in text if each.isprintable())
 
 
 async def _resolve(host: str, port: int, allowed: Networks) -> str:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await _look_up(host, port)
     except (OSError, UnicodeError):
         raise WebhookError(f"the name {host} is not known") from None
     addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
@@ -97,6 +117,30 @@ async def _resolve(host: str, port: int, allowed: Networks) -> str:
     return addresses[0]
 
 
+async def _look_up(host: str, port: int) -> list[Any]:
+    """getaddrinfo, in a thread that nobody has to wait for: where name servers are silent it takes a minute or more.
+
+    The loop's own threads are few, and asyncio.run waits for each of them in the end.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[Any]] = loop.create_future()
+
+    def tell(settle: Callable[[Any], None], what: Any) -> None:
+        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+            loop.call_soon_threadsafe(lambda: None if found.done() else settle(what))
+
+    def look_up() -> None:
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, ValueError) as error:
+            tell(found.set_exception, error)
+        else:
+            tell(found.set_result, addresses)
+
+    threading.Thread(target=look_up, name=f"look up {host}", daemon=True).start()
+    return await found
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     """To read all certificates of authorities takes longer than to send."""
@@ -104,5 +148,10 @@ def _tls() -> ssl.SSLContext:
 
 
 def _words(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not good: {cause.verify_message}"[:300]
+        cause = cause.__cause__ or cause.__context__
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said}"[:300] if said else type(error).__name__

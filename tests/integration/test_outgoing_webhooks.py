@@ -1,10 +1,8 @@
 """Events as outgoing webhooks: signed, sent again until they are taken, visible, and never into our own network."""
 
-import asyncio
 import ipaddress
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +23,6 @@ from db.engine import make_engine, session_factory
 from db.webhook_endpoint import MOST, Attempt
 from isp.webhook_retry import BACKOFF_S, GIVE_UP_AFTER
 from settings import Networks, Settings
-from tasks import webhook_http
 from tasks.running_job import RunningJob
 from tasks.webhook_deliveries import deliver_webhooks, relay
 from tests.integration import job_tasks
@@ -397,78 +394,6 @@ def test_commands_do_what_the_api_does(api: Client, bench: Bench, there: Receive
     assert "by an admin" in kibali_says("show", webhook_id)
     kibali_says("remove", webhook_id)
     assert api.get("/webhooks")["items"] == []
-
-
-def test_a_silent_server_a_long_answer_a_redirect_and_noise(there: Receiver) -> None:
-    def send(url: str, **options: Any) -> webhook_http.Answer:
-        return asyncio.run(webhook_http.post(url, b"{}", {}, LOOPBACK, **options))
-
-    with silent_server() as port:
-        began = time.monotonic()
-        with pytest.raises(webhook_http.WebhookError, match=r"no answer within 0\.5 s"):
-            send(f"http://127.0.0.1:{port}/", within_s=0.5)
-        assert time.monotonic() - began < 5
-    with pytest.raises(webhook_http.WebhookError, match="ConnectError"):
-        send("http://127.0.0.1:1/")
-    there.answer = lambda received: 302
-    assert send(there.url).status == 302
-    assert len(there.requests) == 1, "a redirect leads nowhere"
-    there.answer = lambda received: b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10_000_000
-    assert send(there.url).excerpt == "x" * 500
-    there.answer = lambda received: b"SSH-2.0-OpenSSH\r\n"
-    with pytest.raises(webhook_http.WebhookError, match="RemoteProtocolError"):
-        send(there.url)
-
-
-def test_an_answer_that_drips_is_cut_off() -> None:
-    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                writer.write(b"H")
-                await writer.drain()
-                await asyncio.sleep(0.05)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    async def main() -> None:
-        server = await asyncio.start_server(drip, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        with pytest.raises(webhook_http.WebhookError, match=r"no answer within 0\.5 s"):
-            await webhook_http.post(f"http://127.0.0.1:{port}/", b"{}", {}, LOOPBACK, within_s=0.5)
-        server.close()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
-def test_what_is_not_on_the_public_internet_is_not_reached(address: str) -> None:
-    shown = f"[{address}]" if ":" in address else address
-    with pytest.raises(webhook_http.WebhookError, match="not on the public internet"):
-        asyncio.run(webhook_http.post(f"https://{shown}/", b"{}", {}, Networks()))
-
-
-def test_a_name_that_answers_with_an_internal_address_leads_nowhere(
-    there: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a name that has a public and an internal address, none is taken: which it would be is its owner's choice."""
-    answers: list[list[str]] = [["8.8.8.8", "127.0.0.1"], ["127.0.0.1"]]
-
-    async def resolve(_loop: Any, host: str, port: int, **_options: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers.pop(0)]
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
-    for _ in range(2):
-        with pytest.raises(webhook_http.WebhookError, match="not on the public internet"):
-            asyncio.run(webhook_http.post(f"https://rebind.example:{there.port}/", b"{}", {}, Networks()))
-    assert there.requests == []
-    assert answers == []
-
-
-def test_plain_http_is_for_networks_of_our_own() -> None:
-    with pytest.raises(webhook_http.WebhookError, match="only https"):
-        asyncio.run(webhook_http.post("http://8.8.8.8/", b"{}", {}, LOOPBACK))
 
 
 def test_internal_addresses_are_refused_by_default_and_visibly(api: Client, bench: Bench, there: Receiver) -> None:

@@ -8,6 +8,8 @@ from tasks.modules import import_tasks
 from tasks.periodic import PERIODIC
 from tasks.registry import task, task_of
 from tasks.running_job import RunningJob
+from tasks.webhook_deliveries import TURN_S
+from tasks.webhook_http import LONGEST_S
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +60,10 @@ def test_a_task_may_have_a_limit_of_its_own() -> None:
 
     task(queue=queues.PROVISIONING, limit_s=600)(import_subscribers)
     assert task_of(import_subscribers).limit_s == 600
+
+
+def test_a_turn_of_webhooks_ends_before_it_is_ended() -> None:
+    assert queues.WEBHOOKS.limit_s / 2 > TURN_S + LONGEST_S
 
 
 def test_a_function_that_is_no_task_is_refused() -> None:
