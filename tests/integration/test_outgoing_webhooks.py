@@ -4,10 +4,8 @@ import ipaddress
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,11 +23,10 @@ from isp.webhook_retry import BACKOFF_S, GIVE_UP_AFTER
 from settings import Networks, Settings
 from tasks.running_job import RunningJob
 from tasks.webhook_deliveries import deliver_webhooks, relay
-from tests.integration import job_tasks
 from tests.integration.api_server import Client, api_of, make_operator
 from tests.integration.event_client import write_events
 from tests.integration.job_bench import Bench, make_bench, wait_until
-from tests.integration.webhook_receiver import Received, Receiver, receiver, silent_server
+from tests.integration.webhook_receiver import Received, Receiver, receiver
 
 LOOPBACK = Networks([ipaddress.ip_network("127.0.0.0/8")])
 
@@ -274,33 +271,6 @@ def test_webhooks_of_another_tenant_get_none_of_ours_and_are_not_there(
     ):
         more: dict[str, Any] = {} if body is None else {"json": body}
         assert api.request(method, f"/webhooks/{theirs}{path}", **more).status_code == 404, path
-
-
-def test_one_tenants_slow_servers_hold_up_neither_another_tenant_nor_our_own_work(
-    api: Client, bench: Bench, there: Receiver
-) -> None:
-    """As many endpoints as may be, each with events that wait, and servers that are silent or only just in time."""
-
-    def answer_slowly(_received: Received) -> int:
-        time.sleep(8)
-        return 204
-
-    other = Client(api.http, make_operator(api.settings, "zenith"), api.settings)
-    with receiver() as slow, silent_server() as silent, ExitStack() as parts:
-        slow.answer = answer_slowly
-        for number in range(MOST):
-            add(api, slow.url if number % 2 else f"http://127.0.0.1:{silent}/", name=f"number {number}")
-        add(other, there.url)
-        for part in (bench.sweeping(), bench.worker("webhooks"), bench.worker("default")):
-            parts.enter_context(part)
-        write_events(api.settings, api.operator.tenant_id, *range(20))
-        wait_until(lambda: len(slow.requests) == MOST / 2, "all of them are asked at once")
-        for number in range(3):
-            write_events(api.settings, other.operator.tenant_id, number)
-            wait_until(lambda: len(there.requests) == number + 1, "the other tenant's", within_s=5)  # noqa: B023
-        bench.wait_for(bench.enqueue(job_tasks.mark_default), "succeeded", within_s=5)
-        assert len(slow.requests) == MOST / 2, "all that while"
-    assert [body["data"]["number"] for body in there.bodies] == [0, 1, 2]
 
 
 def test_a_slow_server_holds_up_no_other_of_its_own_tenant(api: Client, bench: Bench, there: Receiver) -> None:
