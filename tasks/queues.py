@@ -25,6 +25,7 @@ ROUTER_DATA = Queue("router-data", workers=3, limit_s=30, backoff_s=())
 ROUTER_CHECKS = Queue("router-checks", workers=2, limit_s=60, backoff_s=())
 DEFAULT = Queue("default", workers=2, limit_s=60, backoff_s=(10, 60))
 # Somebody else's servers, as slow as they like: nothing of ours waits behind them.
+SMS = Queue("sms", workers=2, limit_s=60, backoff_s=(10, 60))
 WEBHOOKS = Queue("webhooks", workers=2, limit_s=60, backoff_s=(10, 60))
 # Files of subscribers, each of which may take minutes: who paid meanwhile is let in all the same.
 IMPORTS = Queue("imports", workers=1, limit_s=600, backoff_s=(10, 60))
@@ -36,6 +37,7 @@ QUEUES: tuple[Queue, ...] = (
     ROUTER_DATA,
     ROUTER_CHECKS,
     DEFAULT,
+    SMS,
     WEBHOOKS,
     IMPORTS,
     MAINTENANCE,

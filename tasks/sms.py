@@ -24,7 +24,7 @@ from tasks.africastalking import PRODUCTION_URL, AfricasTalking
 from tasks.daraja_http import make_http
 from tasks.enqueue import enqueue
 from tasks.public_http import PublicOnly
-from tasks.queues import DEFAULT, MAINTENANCE
+from tasks.queues import MAINTENANCE, SMS
 from tasks.registry import task
 from tasks.running_job import RunningJob
 from tasks.sms_provider import SmsError, SmsProvider
@@ -44,7 +44,7 @@ class Written:
     job_id: int | None
 
 
-@task(queue=DEFAULT)
+@task(queue=SMS)
 def send_sms(session: Session, job: RunningJob, message_id: int) -> None:
     """Sends a waiting message. Where a worker dies in between, it is sent twice rather than never."""
     message = sms.by_id(session, message_id)

@@ -91,7 +91,7 @@ def work(bench: PaymentBench, settings: Settings, *, last: bool = False) -> None
         statement = "UPDATE job SET due_at = now() WHERE task = 'send_sms' AND state = 'pending' RETURNING id"
         job_id = session.scalar(text(statement))
         assert job_id is not None
-        claim = job_life.claim(session, job_id, "default", lease_s=60)
+        claim = job_life.claim(session, job_id, "sms", lease_s=60)
     assert claim is not None
     if last:
         claim = replace(claim, attempt=claim.max_attempts)

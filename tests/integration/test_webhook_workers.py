@@ -123,7 +123,7 @@ def test_slow_receivers_hold_up_neither_sms_nor_figures_nor_another_tenants_webh
             for tenant in (api, second):
                 add(tenant, slow.url if number % 2 else f"http://127.0.0.1:{silent}/", name=f"number {number}")
         add(quick, there.url)
-        for part in (bench.sweeping(), bench.worker("webhooks"), bench.worker("default")):
+        for part in (bench.sweeping(), bench.worker("webhooks"), bench.worker("sms"), bench.worker("default")):
             parts.enter_context(part)
         tell(api, *range(50))
         wait_until(lambda: len(slow.requests) == MOST / 2, "all of them are asked at once")

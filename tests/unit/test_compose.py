@@ -165,7 +165,7 @@ def test_a_service_can_open_sealed_secrets_only_if_it_must(
         "cli",
         "worker-payments",
         "worker-provisioning",
-        "worker-default",
+        "worker-sms",
         "worker-webhooks",
         "worker-imports",
         "follower",

@@ -25,6 +25,7 @@ def _registered_here_only(monkeypatch: pytest.MonkeyPatch) -> None:
         ("router-data", 3, 30, ()),
         ("router-checks", 2, 60, ()),
         ("default", 2, 60, (10, 60)),
+        ("sms", 2, 60, (10, 60)),
         ("webhooks", 2, 60, (10, 60)),
         ("imports", 1, 600, (10, 60)),
         ("maintenance", 1, 600, (60,)),
@@ -37,7 +38,7 @@ def test_the_queues_are_as_documented(name: str, workers: int, limit_s: int, bac
 
 
 def test_there_are_no_other_queues() -> None:
-    assert len(queues.QUEUES) == len(queues.BY_NAME) == 8
+    assert len(queues.QUEUES) == len(queues.BY_NAME) == 9
 
 
 def test_an_undeclared_queue_is_an_import_error() -> None:
