@@ -1,6 +1,6 @@
 """Sends a webhook to an address that somebody else chose: bounded in time and size, and never into our own network.
 
-The name is resolved here, every address it has is judged, and the connection goes to one that was judged: a name that
+The name is resolved here, every address it has is judged, and connections go to those that were judged: a name that
 answers otherwise a moment later leads nowhere else. Redirects are not followed.
 """
 
@@ -56,8 +56,7 @@ async def post(
         timeout = httpx.Timeout(within_s, connect=within_s / 2)
         async with httpx.AsyncClient(verify=tls or _tls(), trust_env=False, timeout=timeout) as client:
             async with asyncio.timeout(within_s):
-                request = await _request(client, url, body, headers, allowed)
-                response = await client.send(request, stream=True, follow_redirects=False)
+                response = await _ask(client, await _requests(client, url, body, headers, allowed))
             try:
                 return Answer(response.status_code, await _excerpt(response))
             finally:
@@ -70,23 +69,37 @@ async def post(
         raise WebhookError(_words(error)) from None
 
 
-async def _request(
+async def _requests(
     client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], allowed: Networks
-) -> httpx.Request:
+) -> list[httpx.Request]:
+    """The same to each address that the name has."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    address = await _resolve(host, parts.port or (443 if parts.scheme == "https" else 80), allowed)
-    if parts.scheme != "https" and not is_within(address, allowed):
+    addresses = await _resolve(host, parts.port or (443 if parts.scheme == "https" else 80), allowed)
+    if parts.scheme != "https" and not all(is_within(each, allowed) for each in addresses):
         raise WebhookError("only https goes over the public internet: change the URL")
-    shown = f"[{address}]" if ":" in address else address
-    pinned = urlunsplit(parts._replace(netloc=f"{shown}:{parts.port}" if parts.port else shown))
     sent = {
         "Host": parts.netloc.rpartition("@")[2],
         "Content-Type": "application/json",
         "User-Agent": "Kibali",
         **headers,
     }
-    return client.build_request("POST", pinned, content=body, headers=sent, extensions={"sni_hostname": host})
+    made = []
+    for address in addresses:
+        shown = f"[{address}]" if ":" in address else address
+        pinned = urlunsplit(parts._replace(netloc=f"{shown}:{parts.port}" if parts.port else shown))
+        named = {"sni_hostname": host}
+        made.append(client.build_request("POST", pinned, content=body, headers=sent, extensions=named))
+    return made
+
+
+async def _ask(client: httpx.AsyncClient, requests: list[httpx.Request]) -> httpx.Response:
+    """Where nobody can be connected to, the next address is asked. Raises as httpx's own."""
+    *others, last = requests
+    for each in others:
+        with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+            return await client.send(each, stream=True, follow_redirects=False)
+    return await client.send(last, stream=True, follow_redirects=False)
 
 
 async def _excerpt(response: httpx.Response) -> str:
@@ -101,12 +114,12 @@ async def _excerpt(response: httpx.Response) -> str:
     return "".join(each for each in text if each.isprintable())
 
 
-async def _resolve(host: str, port: int, allowed: Networks) -> str:
+async def _resolve(host: str, port: int, allowed: Networks) -> list[str]:
     try:
         found = await _look_up(host, port)
     except (OSError, UnicodeError):
         raise WebhookError(f"the name {host} is not known") from None
-    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+    addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
     for address in addresses:
         if not is_public(address) and not is_within(address, allowed):
             raise WebhookError(
@@ -114,7 +127,7 @@ async def _resolve(host: str, port: int, allowed: Networks) -> str:
             )
     if not addresses:
         raise WebhookError(f"the name {host} has no address")
-    return addresses[0]
+    return addresses
 
 
 async def _look_up(host: str, port: int) -> list[Any]:

@@ -220,6 +220,21 @@ def test_a_name_that_answers_with_an_internal_address_leads_nowhere(monkeypatch:
     assert answers == []
 
 
+def test_an_address_where_nobody_is_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver() as there:  # at 127.0.0.1 alone
+        names_lead_to(monkeypatch, lambda host: ["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+        assert asyncio.run(webhook_http.post(there.url, b"{}", {}, LOOPBACK, within_s=5)).status == 204
+    assert len(there.requests) == 1
+
+
 def test_plain_http_is_for_networks_of_our_own() -> None:
     with pytest.raises(WebhookError, match="only https"):
         asyncio.run(webhook_http.post("http://8.8.8.8/", b"{}", {}, LOOPBACK))
+
+
+def test_plain_http_is_not_for_a_name_that_is_partly_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver() as there:
+        names_lead_to(monkeypatch, lambda host: ["127.0.0.1", "8.8.8.8"])
+        with pytest.raises(WebhookError, match="only https"):
+            asyncio.run(webhook_http.post(there.url, b"{}", {}, LOOPBACK))
+    assert there.requests == []
