@@ -21,6 +21,7 @@ from db.engine import make_engine, session_factory
 from db.webhook_endpoint import MOST, Attempt
 from isp.webhook_retry import BACKOFF_S, GIVE_UP_AFTER
 from settings import Networks, Settings
+from tasks import webhook_deliveries
 from tasks.running_job import RunningJob
 from tasks.webhook_deliveries import deliver_webhooks, relay
 from tests.integration.api_server import Client, api_of, make_operator
@@ -104,6 +105,24 @@ def test_events_are_sent_in_order_signed_and_once(api: Client, bench: Bench, the
     seen = deliveries(api, webhook_id)
     assert [(each["state"], each["attempts"], each["response_status"]) for each in seen] == [("delivered", 1, 204)] * 2
     assert [each["webhook_id"] for each in seen] == [each.headers["webhook-id"] for each in there.requests]
+
+
+def test_a_flood_of_events_takes_no_more_of_the_sweep_than_its_share(
+    api: Client, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_deliveries, "RELAY_FOR_S", 0.0)
+    ids = [add(api, "https://example.net/", name=name)[0] for name in ("books", "ledger")]
+    many = (
+        "INSERT INTO event (tenant_id, type, data) SELECT :id, 'payment.processed', '{}' FROM generate_series(1, 1200)"
+    )
+    bench.execute(many, id=api.operator.tenant_id)
+    made = "SELECT count(*) FROM webhook_delivery WHERE endpoint_id = :id"
+    seen = []
+    for _ in range(4):
+        with bench.sessions() as session:
+            relay(session)
+        seen.append([bench.scalars(made, id=each)[0] for each in ids])
+    assert seen == [[500, 500], [1000, 1000], [1200, 1200], [1200, 1200]]
 
 
 def test_real_workers_and_the_real_sweep_deliver(api: Client, bench: Bench, there: Receiver) -> None:
