@@ -12,9 +12,10 @@ from api.problem import Problem
 from api.request_limit import Verdict
 from api.rights import CASHIERS, OWNERS, READERS, SELLERS, TELLERS, WRITERS, Right
 from api.services import Services
-from db import admin, admin_session, tenant
+from db import admin_session, bearer, tenant
 from db.actor import Actor
 from db.admin import Identity
+from db.bearer import Bearer
 from db.engine import use_tenant
 from isp import credentials
 
@@ -28,7 +29,9 @@ __all__ = [
     "Caller",
     "actor_of",
     "admit",
+    "allowed",
     "authenticate",
+    "remembered",
 ]
 
 TENANT_HEADER = "Kibali-Tenant"
@@ -45,7 +48,11 @@ class Caller:
 
 def admit(services: Services, request: Request, right: Right) -> Caller:
     """Raises Problem 401 and 429 as `authenticate`, 403 if they may not do this or no tenant is chosen, 422."""
-    identity = authenticate(services, request)
+    return allowed(services, request, right, authenticate(services, request))
+
+
+def allowed(services: Services, request: Request, right: Right, identity: Identity) -> Caller:
+    """As `admit`, of whoever asks."""
     if identity.must_change_password and not right.at_first:
         message = "Change your password first: POST /api/v1/auth/password."
         raise Problem(403, "password_change_required", message)
@@ -64,6 +71,23 @@ def admit(services: Services, request: Request, right: Right) -> Caller:
     return Caller(identity, chosen)
 
 
+def remembered(services: Services, request: Request) -> Bearer | None:
+    """Who bore the request's API token the last time, to be confirmed by PostgreSQL. Raises Problem 429.
+
+    None for any other credential, for who chooses a tenant, and for a token that was not seen yet.
+    """
+    header = request.headers.get("authorization", "")
+    if TENANT_HEADER in request.headers or not header.startswith("Bearer "):
+        return None
+    token = header[len("Bearer ") :]
+    hashed = credentials.api_token_hash(token)
+    known = services.bearers.get(hashed)
+    if known is not None:
+        _check_limits(services, request, hashed)
+        request.state.is_counted = True
+    return known
+
+
 def authenticate(services: Services, request: HTTPConnection) -> Identity:
     """Whoever sends an API token, a session's token, or a session's cookie.
 
@@ -71,9 +95,9 @@ def authenticate(services: Services, request: HTTPConnection) -> Identity:
     from the same address.
     """
     token, from_cookie = _presented(request)
-    who = counted_as(request.client.host if request.client else "unknown")
-    _check_limits(services, who, token)
     hashed = credentials.api_token_hash(token)
+    if not getattr(request.state, "is_counted", False):
+        _check_limits(services, request, hashed)
     if credentials.is_session_token(token):
         found = admin_session.authenticate(services.engine, hashed)
         if found is not None:
@@ -84,18 +108,23 @@ def authenticate(services: Services, request: HTTPConnection) -> Identity:
                 session_cookie.check(request, token)
             return identity
     elif credentials.is_api_token(token) and not from_cookie:
-        known = admin.authenticate(services.engine, hashed)
+        known = bearer.authenticate(services.engine, hashed)
         if known is not None:
-            return known
-    services.limit.failed(who)
+            if known.identity.tenant_id is not None:
+                services.bearers.remember(known)
+            return known.identity
+    services.limit.failed(_address(request))
     raise _unauthorized("This token is unknown, expired or revoked, or its admin is disabled.")
 
 
-def _check_limits(services: Services, who: str, token: str) -> None:
+def _address(request: HTTPConnection) -> str:
+    return counted_as(request.client.host if request.client else "unknown")
+
+
+def _check_limits(services: Services, request: HTTPConnection, token_hash: bytes) -> None:
     """Raises Problem 429."""
-    credential = credentials.api_token_hash(token).hex()
     headers = {"Retry-After": str(WINDOW_S)}
-    match services.limit.check(who, credential):
+    match services.limit.check(_address(request), token_hash.hex()):
         case Verdict.TOO_MANY_FAILURES:
             message = "Too many wrong tokens came from this address. Wait a minute."
             raise Problem(429, "too_many_failures", message, headers=headers)
@@ -106,7 +135,7 @@ def _check_limits(services: Services, who: str, token: str) -> None:
 
 def check_scope(identity: Identity, request: HTTPConnection) -> None:
     """Raises Problem 403 for what the token is not for."""
-    needed = scopes.needed(request.scope.get("method", "GET"), request.url.path)
+    needed = scopes.needed(request.scope.get("method", "GET"), request.scope["path"])
     if not scopes.covers(identity.scopes, needed):
         raise Problem(403, "scope", f"This token was made without the scope {needed}.")
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import redis
 import structlog
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -27,7 +28,9 @@ from api.rights import Right
 from api.schemas.base import Input, NoQuery, Nothing, Query, validate
 from api.services import Services, services_of
 from api.threads import in_thread
-from db.engine import use_tenant
+from db.bearer import AsBearer, Bearer, Changed
+from db.engine import use_bearer, use_tenant
+from db.reading import InTenant, Reader
 from db.router_bootstrap import Site
 from isp.encryption import Keyring
 
@@ -41,6 +44,8 @@ class Call:
 
     caller: Caller
     session: Session
+    reader: Reader
+    """For lists: each question a transaction of its own, which sees the caller's tenant only."""
     path: Mapping[str, Any]
     keyring: Keyring
     now: datetime
@@ -126,12 +131,47 @@ class Endpoint:
         return await in_thread(self._run, services, caller, request, content, shown)
 
     def _admit_and_run(self, services: Services, request: Request, shown: "Endpoint | None") -> Response:
+        if request.method in ("GET", "HEAD") and (bearer := auth.remembered(services, request)) is not None:
+            response = self._run_as(services, bearer, request, shown)
+            if response is not None:
+                return response
         request.state.caller = caller = auth.admit(services, request, self.right)
         _name_in_log(caller)
         return self._run(services, caller, request, b"", shown)
 
+    def _run_as(
+        self, services: Services, bearer: Bearer, request: Request, shown: "Endpoint | None"
+    ) -> Response | None:
+        """The answer, for which PostgreSQL is asked who bears the token in the message that asks the handler's first
+        question. None if it did not say that it is the bearer: then nothing was answered, and nothing happened.
+        """
+        opening = AsBearer(bearer)
+        caller = Caller(bearer.identity, bearer.identity.tenant_id)
+        try:
+            auth.allowed(services, request, self.right, bearer.identity)
+            _name_in_log(caller)
+            response = self._run(services, caller, request, b"", shown, opening)
+        except Changed:
+            return None
+        except SQLAlchemyError:  # of which nobody learns anything
+            raise
+        except Exception:
+            if opening.is_confirmed:
+                raise
+            return None
+        finally:
+            if opening.is_confirmed:
+                request.state.caller = caller
+        return response if opening.is_confirmed else None
+
     def _run(
-        self, services: Services, caller: Caller, request: Request, content: bytes, shown: "Endpoint | None"
+        self,
+        services: Services,
+        caller: Caller,
+        request: Request,
+        content: bytes,
+        shown: "Endpoint | None",
+        opening: AsBearer | None = None,
     ) -> Response:
         query = validate(self.query, _parameters(request))
         values = self._body(request, content)
@@ -153,12 +193,17 @@ class Endpoint:
 
         def once() -> Response:
             with services.sessions() as session:
-                use_tenant(session, caller.tenant_id, actor_of(caller.identity, request))
+                actor = actor_of(caller.identity, request)
+                if opening is None or caller.tenant_id is None:
+                    use_tenant(session, caller.tenant_id, actor)
+                else:
+                    use_bearer(session, opening, caller.tenant_id, actor)
                 if if_match is not None:
                     conditional.see_one_moment(session)
                 call = Call(
                     caller=caller,
                     session=session,
+                    reader=Reader(services.engine, opening or InTenant(caller.tenant_id)),
                     path=request.path_params,
                     keyring=services.keyring,
                     now=services.clock(),
@@ -169,7 +214,8 @@ class Endpoint:
                     request=request,
                 )
                 response = idempotency.answer_once(session, sent, services.keyring, call.now, lambda: handle(call))
-                session.commit()
+                if session.in_transaction():
+                    session.commit()
             return response
 
         response = once() if if_match is None else conditional.until_alone(once)

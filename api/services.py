@@ -21,6 +21,7 @@ from api.request_limit import RequestLimit
 from api.unknown_tokens import UnknownTokens
 from api.webhook_bounds import WebhookBounds
 from db import prepare
+from db.bearer import Bearers
 from db.engine import make_engine, session_factory
 from db.router_bootstrap import Site
 from isp.encryption import Keyring
@@ -45,6 +46,7 @@ class Services:
     voucher_url: str
     site: Site
     limit: RequestLimit
+    bearers: Bearers
     webhook_sources: Networks
     unknown_tokens: UnknownTokens
     webhook_bounds: WebhookBounds
@@ -82,6 +84,7 @@ def build(settings: Settings, keyring: Keyring, http_metrics: HttpMetrics) -> Se
         voucher_url=settings.voucher_url,
         site=Site.of(settings),
         limit=RequestLimit(client, settings.api_requests_per_minute),
+        bearers=Bearers(),
         webhook_sources=settings.webhook_sources,
         unknown_tokens=UnknownTokens(),
         webhook_bounds=WebhookBounds(),

@@ -12,7 +12,7 @@ from db import subscriber
 def index(call: Call, query: SubscriberQuery) -> Reply:
     """Lists subscribers, or with `archived` those that were."""
     page = subscriber.page(
-        call.session,
+        call.reader,
         page_request(query, subscriber.SORTS),
         msisdn=query.msisdn,
         name=query.name,

@@ -15,6 +15,7 @@ from cli.output import print_json, print_rows
 from cli.subscriber_files import export_file, import_file, import_report, imports
 from db import ledger, ledger_list
 from db import subscriber as subscribers
+from db.reading import InSession
 from settings import Settings
 
 WALLET_COLUMNS = ("created_at", "kind", "amount_kes", "payment_id", "subscription_id", "memo")
@@ -51,7 +52,9 @@ def list_subscribers(settings: Settings, /, tenant_slug: str | None, as_json: bo
     with at_tenant(settings, tenant_slug) as desk:
         rows = [
             printable(SubscriberOut.of(row), as_json=as_json)
-            for row in every_row(query.sort, lambda request: subscribers.page(desk.session, request, **filters))
+            for row in every_row(
+                query.sort, lambda request: subscribers.page(InSession(desk.session), request, **filters)
+            )
         ]
     print_rows(rows, COLUMNS, as_json=as_json)
 

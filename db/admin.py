@@ -1,19 +1,17 @@
 """Admins: of a tenant, or of the platform, without one. How they log in: db/login.py."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Engine, Text, UniqueConstraint, func, select, text
+from sqlalchemy import Boolean, CheckConstraint, Text, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.api_token import ApiToken
 from db.base import Base, CreatedAt, Id, String, TenantId, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
 from db.refusal import Conflict, NotFound
-from db.round_trip import ask
 from isp import credentials
 
 ROLES = ("owner", "manager", "cashier", "support", "read-only", "platform")
@@ -164,20 +162,6 @@ def issue_token(
 def create_token(session: Session, admin: Admin, name: str, expires_at: datetime | None) -> str:
     """As issue_token: the token alone, which may do what its admin may."""
     return issue_token(session, admin, name, expires_at)[1]
-
-
-_AUTHENTICATE = b"SELECT to_json(found) FROM authenticate_token(decode($1, 'hex')) found"
-
-
-def authenticate(engine: Engine, token_hash: bytes) -> Identity | None:
-    """Who the token stands for; None if it is unknown, expired, revoked, its admin disabled, or its tenant closed."""
-    found = ask(engine, _AUTHENTICATE, [token_hash.hex().encode()])
-    if not found or found[0] is None:
-        return None
-    row = json.loads(found[0])
-    scopes = None if row["scopes"] is None else tuple(row["scopes"])
-    expires_at = datetime.fromisoformat(row["expires_at"]) if row["expires_at"] else None
-    return Identity(row["token_id"], row["admin_id"], row["tenant_id"], row["email"], row["role"], scopes, expires_at)
 
 
 def _keep_one(session: Session, admin: Admin) -> None:

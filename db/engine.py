@@ -12,6 +12,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 import db.models  # noqa: F401 (a process must know every table that a foreign key names)
 from db.actor import Actor
+from db.bearer import AsBearer
 from db.round_trip import begin
 from settings import DatabaseRole, Settings
 
@@ -20,6 +21,8 @@ _ASK_AFTER_S = 10
 """A connection that was idle for longer is asked whether it lives; before, its socket tells that it was closed."""
 _CONFIGURED = "kibali.settings"
 """In a session's `info`: what is set in each of its transactions."""
+_OPENING = "kibali.opening"
+"""There too: whom each of them asks about as it begins."""
 
 
 def make_engine(
@@ -59,21 +62,33 @@ def use_tenant(session: Session, tenant_id: int | None, actor: Actor | None = No
     session.info[_CONFIGURED] = {
         "kibali.tenant_id": "" if tenant_id is None else str(tenant_id),
         "kibali.platform": "on" if tenant_id is None else "",
-        "kibali.actor": actor.setting() if actor else "",
+        "kibali.actor": actor or "",
     }
     return session
 
 
+def use_bearer(session: Session, opening: AsBearer, tenant_id: int, actor: Actor) -> Session:
+    """As use_tenant; each transaction begins by asking whether the bearer still is who they were, and may raise Changed
+    by that.
+    """
+    session.info[_OPENING] = opening
+    return use_tenant(session, tenant_id, actor)
+
+
 def act_as(session: Session, actor: Actor) -> Session:
     """Has the audit log name `actor` for what `session` changes. For a role that sees every tenant."""
-    session.info[_CONFIGURED] = {"kibali.actor": actor.setting()}
+    session.info[_CONFIGURED] = {"kibali.actor": actor}
     return session
 
 
 @event.listens_for(Session, "after_begin")
 def _configure(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if not transaction.nested and (values := session.info.get(_CONFIGURED)):
-        begin(connection, values)
+        said = {name: value if isinstance(value, str) else value.setting() for name, value in values.items()}
+        opening: AsBearer | None = session.info.get(_OPENING)
+        answer = begin(connection, said, opening.source() if opening else b"")
+        if opening:
+            opening.check(answer)
 
 
 def _note_the_time(_connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from db import round_trip
+from db.reading import Question, Reads
 
 T = TypeVar("T")
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
@@ -85,34 +85,36 @@ class PreparedPages:
         self._build = build
         self._id_column = id_column
         self._sorts = sorts
-        self._compiled: dict[object, tuple[str, dict[str, Any]]] = {}
-        """Text, and the values that are always the same."""
+        self._questions: dict[object, Question] = {}
 
-    def page(self, session: Session, request: PageRequest, **filters: Any) -> Page[Any]:
+    def page(self, reads: Reads, request: PageRequest, **filters: Any) -> Page[Any]:
         """Rows of the statement's columns. A filter of None is not given."""
         given = {name: value for name, value in filters.items() if value is not None}
         names = frozenset(given)
         key = (names, request.sort, request.descending, request.after is None)
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            compiled = self._compiled[key] = self._compile(session, names, request)
-        text, constants = compiled
-        values = constants | given | {_ROWS: request.limit + 1}
+        question = self._questions.get(key) or self._prepared(key, lambda: self._ordered(names, request))
+        values = given | {_ROWS: request.limit + 1}
         if request.after is not None:
             values |= {_AFTER_VALUE: request.after.value, _AFTER_ID: request.after.id}
-        rows = round_trip.rows(session.connection(), text, values)
-        count = counted(session, [self._build(names).params(given)], request) if request.count else None
-        return _cut(rows, request, lambda row: row, count)
+        rows = reads.rows(question, values)
+        return _cut(rows, request, lambda row: row, self._count(reads, names, given) if request.count else None)
 
-    def _compile(self, session: Session, names: frozenset[str], request: PageRequest) -> tuple[str, dict[str, Any]]:
+    def _count(self, reads: Reads, names: frozenset[str], given: Mapping[str, Any]) -> int:
+        question = self._questions.get(names) or self._prepared(names, lambda: _count_of([self._build(names)]))
+        (row,) = reads.rows(question, given)
+        return int(row[0])
+
+    def _prepared(self, key: object, statement: Callable[[], Select[Any]]) -> Question:
+        # Of two threads at once each is right, and setdefault has them agree.
+        return self._questions.setdefault(key, Question.of(statement()))
+
+    def _ordered(self, names: frozenset[str], request: PageRequest) -> Select[Any]:
         sort = self._sorts[request.sort]
         marks = Position(
             bindparam(_AFTER_VALUE, type_=sort.column.type), bindparam(_AFTER_ID, type_=self._id_column.type)
         )
         marked = replace(request, after=None if request.after is None else marks)
-        statement = in_order(self._build(names), self._id_column, sort, marked).limit(bindparam(_ROWS, type_=Integer))
-        compiled = statement.compile(dialect=session.get_bind().dialect)
-        return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+        return in_order(self._build(names), self._id_column, sort, marked).limit(bindparam(_ROWS, type_=Integer))
 
 
 def one_page(
@@ -141,12 +143,16 @@ def counted(session: Session, statements: Sequence[Select[*tuple[Any, ...]]], re
     """How many rows the statements have together, at most MAX_COUNT; None if the request does not ask."""
     if not request.count:
         return None
+    return session.scalar(_count_of(statements))
+
+
+def _count_of(statements: Sequence[Select[*tuple[Any, ...]]]) -> Select[int]:
     one: ColumnElement[int] = literal_column("1")
     parts: list[Select[Any]] = [
         each.with_only_columns(one, maintain_column_froms=True).limit(MAX_COUNT) for each in statements
     ]
     rows = union_all(*parts).limit(MAX_COUNT).subquery() if len(parts) > 1 else parts[0].subquery()
-    return session.scalar(select(func.count()).select_from(rows))
+    return select(func.count()).select_from(rows)
 
 
 def in_order(statement: Select[*tuple[Any, ...]], id_column: Column, sort: Sort, request: PageRequest) -> Select[Any]:

@@ -18,10 +18,11 @@ from sqlalchemy.pool import PoolProxiedConnection
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
-def begin(connection: Connection, values: Mapping[str, str]) -> None:
+def begin(connection: Connection, values: Mapping[str, str], source: bytes = b"") -> PGresult:
     """Sets parameters for the transaction, in one message with the BEGIN that the driver would send by itself.
 
-    Raises DBAPIError.
+    From the `source` of a SELECT, for each row that is `found` there: the first column of the result, as JSON. Raises
+    DBAPIError.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
@@ -30,8 +31,9 @@ def begin(connection: Connection, values: Mapping[str, str]) -> None:
         level = driver.isolation_level
         message += f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')};".encode() if level else b"BEGIN;"
     quoted = ((name.encode(), bytes(escaping.escape_literal(value.encode()))) for name, value in values.items())
-    message += b"SELECT " + b", ".join(b"set_config('%s', %s, true)" % each for each in quoted)
-    _done(lambda: driver.pgconn.exec_(bytes(message)), connection, connection.dialect, driver)
+    settings = b", ".join(b"set_config('%s', %s, true)" % each for each in quoted)
+    message += b"SELECT to_json(found), %s FROM %s" % (settings, source) if source else b"SELECT " + settings
+    return _done(lambda: driver.pgconn.exec_(bytes(message)), connection, connection.dialect, driver)
 
 
 def ask(engine: Engine, statement: bytes, values: Sequence[bytes]) -> list[bytes | None]:
@@ -42,7 +44,7 @@ def ask(engine: Engine, statement: bytes, values: Sequence[bytes]) -> list[bytes
     try:
         connection = engine.raw_connection()
     except psycopg.Error as error:
-        raise _wrapped(error, engine.dialect) from error
+        raise wrapped(error, engine.dialect) from error
     with closing(connection):
         driver = connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
@@ -50,15 +52,15 @@ def ask(engine: Engine, statement: bytes, values: Sequence[bytes]) -> list[bytes
         return [result.get_value(row, 0) for row in range(result.ntuples)]
 
 
-def rows(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[Any]:
-    """What a statement with values (%(name)s) answers, in the connection's transaction: rows with names.
+def rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[Any]:
+    """What a statement with values ($1, …) answers, in the connection's transaction: rows with names.
 
     Raises DBAPIError.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     try:
-        with driver.cursor(row_factory=namedtuple_row) as cursor:
+        with psycopg.RawCursor(driver, row_factory=namedtuple_row) as cursor:
             return cursor.execute(statement.encode(), values).fetchall()
     except psycopg.Error as error:
         _fail(connection, connection.dialect, driver, error)
@@ -75,6 +77,16 @@ def _done(
         result = message()
     except psycopg.Error as error:  # it was gone before it was asked
         _fail(connection, dialect, driver, error)
+    return checked(result, connection, dialect, driver)
+
+
+def checked(
+    result: PGresult,
+    connection: Connection | PoolProxiedConnection,
+    dialect: Dialect,
+    driver: psycopg.Connection[Any],
+) -> PGresult:
+    """The result, if it is none of a failure. Raises DBAPIError."""
     if result.status not in _DONE:
         is_gone = driver.broken or driver.closed
         text = result.get_error_message()
@@ -91,9 +103,9 @@ def _fail(
     """Raises DBAPIError."""
     if driver.broken or driver.closed:
         connection.invalidate(error)
-    raise _wrapped(error, dialect) from error
+    raise wrapped(error, dialect) from error
 
 
-def _wrapped(error: psycopg.Error, dialect: Dialect) -> Exception:
+def wrapped(error: psycopg.Error, dialect: Dialect) -> Exception:
     """As SQLAlchemy does with what is asked through it."""
     return exc.DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=dialect)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session
 
 from db.base import Base, CreatedAt, Id, String, TenantId, Timestamp
 from db.page import Page, PageRequest, PreparedPages, Sort
+from db.reading import Reads
 from db.refusal import Conflict, NotFound
 from db.subscription import Subscription
 
@@ -65,7 +66,7 @@ def by_id(session: Session, subscriber_id: int) -> Subscriber:
 
 
 def page(
-    session: Session,
+    reads: Reads,
     request: PageRequest,
     *,
     msisdn: str | None = None,
@@ -74,7 +75,7 @@ def page(
 ) -> Page[Any]:
     """Rows with the columns of Subscriber. `name` finds those whose name contains it, in any case."""
     return _PAGES.page(
-        session, request, msisdn=msisdn or None, name=name.lower() if name else None, archived=archived or None
+        reads, request, msisdn=msisdn or None, name=name.lower() if name else None, archived=archived or None
     )
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from cli.app import kibali
 from cli.first_run import SampleLogin, sample_login, seed
-from db import admin, login
+from db import bearer, login
 from db.engine import make_engine, session_factory
 from isp import credentials
 from settings import Settings
@@ -75,10 +75,10 @@ DAYS = ("--validity-unit", "days", "--validity-count", "30")
 def test_the_first_run_makes_an_operator_that_works(shop: Shop) -> None:
     engine = make_engine(shop.settings, "api", pool_size=1)
     assert shop.login.api_token is not None
-    identity = admin.authenticate(engine, credentials.api_token_hash(shop.login.api_token))
+    known = bearer.authenticate(engine, credentials.api_token_hash(shop.login.api_token))
     engine.dispose()
-    assert identity is not None
-    assert (identity.email, identity.role) == (shop.login.admin_email, "owner")
+    assert known is not None
+    assert (known.identity.email, known.identity.role) == (shop.login.admin_email, "owner")
 
 
 def test_the_sample_login_can_be_read_again_but_for_what_is_hashed(shop: Shop) -> None:

@@ -321,16 +321,18 @@ def test_an_address_is_not_believed_from_anybody_else(api: Client, trusted: str)
 # Too many.
 
 
-def test_a_token_is_bounded_and_its_neighbours_are_not(api: Client) -> None:
+@pytest.mark.parametrize(("query", "status"), [("", 200), ("?limit=0", 422)])
+def test_a_token_is_bounded_and_its_neighbours_are_not(api: Client, query: str, status: int) -> None:
     with served(create_app(replace(api.settings, api_requests_per_minute=5))) as http:
 
         def ask(role: str) -> httpx.Response:
-            return http.get("/api/v1/plans", headers={"Authorization": f"Bearer {api.operator.tokens[role]}"})
+            headers = {"Authorization": f"Bearer {api.operator.tokens[role]}"}
+            return http.get(f"/api/v1/plans{query}", headers=headers)
 
-        assert [ask("owner").status_code for _ in range(7)] == [200] * 5 + [429] * 2
+        assert [ask("owner").status_code for _ in range(7)] == [status] * 5 + [429] * 2
         assert ask("owner").json()["error"]["code"] == "too_many_requests"
         assert ask("owner").headers["retry-after"] == "60"
-        assert ask("manager").status_code == 200
+        assert ask("manager").status_code == status
 
 
 def test_requests_at_once_are_counted_each(api: Client) -> None:

@@ -1,7 +1,7 @@
 """Look-ups in lists stay look-ups: with 100,000 subscribers an index answers each, row-level security and all."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from db import event_list, payment, round_trip, session_list, subscriber, subscription_list
 from db.engine import make_engine, session_factory, use_tenant
 from db.page import PageRequest, Position
+from db.reading import InSession
 from db.subscription_list import Filters
 from settings import Settings
 from tests.integration.api_server import make_operator
@@ -58,9 +59,9 @@ LOOK_UPS: Mapping[str, Callable[[Session], Any]] = {
     "a device": lambda session: subscription_list.page(
         session, PageRequest("id"), Filters(mac="02:00:00:00:00:46"), NOW
     ),
-    "a phone": lambda session: subscriber.page(session, PageRequest("id"), msisdn="254700000071"),
+    "a phone": lambda session: subscriber.page(InSession(session), PageRequest("id"), msisdn="254700000071"),
     "an archived phone": lambda session: subscriber.page(
-        session, PageRequest("id"), msisdn="254700000070", archived=True
+        InSession(session), PageRequest("id"), msisdn="254700000070", archived=True
     ),
     "a receipt": lambda session: payment.page(session, PageRequest("id", descending=True), receipt="R7"),
     "a receipt of one provider": lambda session: payment.page(
@@ -78,7 +79,7 @@ LOOK_UPS: Mapping[str, Callable[[Session], Any]] = {
     "all by username": lambda session: subscription_list.page(
         session, PageRequest("username", after=Position("user-5", 5)), Filters(), NOW
     ),
-    "all subscribers": lambda session: subscriber.page(session, PageRequest("id", after=Position(500, 500))),
+    "all subscribers": lambda session: subscriber.page(InSession(session), PageRequest("id", after=Position(500, 500))),
 }
 
 
@@ -132,13 +133,14 @@ def test_closed_sessions_are_looked_up_too(big: Session, filters: session_list.F
 def explained(session: Session, look_up: Callable[[Session], Any]) -> tuple[Any, dict[str, str]]:
     """What is found, and how PostgreSQL went about each statement of it."""
     asked: dict[str, Any] = {}
+    asked_of_libpq: dict[str, Any] = {}
     engine, rows = session.get_bind(), round_trip.rows
 
     def collect(_connection: Any, _cursor: Any, statement: str, values: Any, *_more: Any) -> None:
         asked[statement] = values
 
-    def collect_too(connection: Connection, statement: str, values: Mapping[str, Any]) -> list[Any]:
-        asked[statement] = values
+    def collect_too(connection: Connection, statement: str, values: Sequence[Any]) -> list[Any]:
+        asked_of_libpq[statement] = values
         return rows(connection, statement, values)
 
     event.listen(engine, "before_cursor_execute", collect)
@@ -147,11 +149,16 @@ def explained(session: Session, look_up: Callable[[Session], Any]) -> tuple[Any,
             found = look_up(session)
     finally:
         event.remove(engine, "before_cursor_execute", collect)
-    assert asked
-    return found, {
-        statement: "\n".join(session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", values).scalars())
+    assert asked or asked_of_libpq
+    connection = session.connection()
+    explain = {
+        statement: connection.exec_driver_sql(f"EXPLAIN (ANALYZE) {statement}", values).scalars()
         for statement, values in asked.items()
+    } | {
+        statement: [line[0] for line in rows(connection, f"EXPLAIN (ANALYZE) {statement}", values)]
+        for statement, values in asked_of_libpq.items()
     }
+    return found, {statement: "\n".join(lines) for statement, lines in explain.items()}
 
 
 def most_rows(plan: str) -> int:

@@ -652,6 +652,49 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(shop: Shop) -> None
     assert made["id"] in [each["id"] for each in shop.get("/tokens", revoked=True, limit=200)["items"]]
 
 
+SHUT_OUT = {
+    "UPDATE api_token SET revoked_at = now() WHERE id = %s": 401,
+    "UPDATE api_token SET expires_at = now() WHERE id = %s": 401,
+    "UPDATE api_token SET scopes = '{plans:read}' WHERE id = %s": 403,
+    "UPDATE admin SET disabled_at = now() WHERE id = (SELECT admin_id FROM api_token WHERE id = %s)": 401,
+    "UPDATE tenant SET closed_at = now() WHERE id = (SELECT tenant_id FROM api_token WHERE id = %s)": 401,
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "usual"),
+    [("/subscribers", 200), ("/routers", 200), ("/subscribers/1", 404), ("/subscribers?limit=0", 422)],
+)
+@pytest.mark.parametrize("change", SHUT_OUT)
+def test_a_token_in_use_is_what_the_database_says_at_each_read(shop: Shop, path: str, usual: int, change: str) -> None:
+    """Whoever changed it: what this process remembers of a token lets nobody in."""
+    who, _ = alone(shop)
+    made = Sample("/tokens", {"name": "x"}, person=who).send("POST", shop).json()
+    assert [with_token(shop, made["token"], path).status_code for _ in range(3)] == [usual] * 3
+    shop.execute(change, made["id"])
+    assert [with_token(shop, made["token"], path).status_code for _ in range(2)] == [SHUT_OUT[change]] * 2
+
+
+def test_a_token_in_use_may_what_its_admin_may_by_now(shop: Shop) -> None:
+    """What this process remembers of a token shuts nobody out either."""
+    who, _ = alone(shop)
+    made = Sample("/tokens", {"name": "x"}, person=who).send("POST", shop).json()
+    for role, status in (("owner", 200), ("cashier", 403), ("manager", 200)):
+        shop.execute(f"UPDATE admin SET role = '{role}' WHERE id = %s", who.admin_id)
+        assert [with_token(shop, made["token"], "/routers").status_code for _ in range(2)] == [status] * 2
+        assert with_token(shop, made["token"], "/subscribers").status_code == 200
+
+
+@pytest.mark.parametrize(("ago", "noted"), [("61 seconds", True), ("50 seconds", False)])
+def test_the_use_of_a_token_is_noted_once_a_minute(shop: Shop, ago: str, noted: bool) -> None:
+    made = token(shop).json()
+    assert with_token(shop, made["token"], "/subscribers").status_code == 200
+    shop.execute(f"UPDATE api_token SET last_used_at = now() - interval '{ago}' WHERE id = %s", made["id"])
+    assert with_token(shop, made["token"], "/subscribers").status_code == 200
+    query = "SELECT last_used_at > now() - interval '30 seconds' AS noted FROM api_token WHERE id = %s"
+    assert shop.rows(query, made["id"])[0]["noted"] is noted
+
+
 def test_a_token_with_scopes_does_what_they_say(shop: Shop) -> None:
     made = token(shop, scopes=["plans:read", "subscribers:write"]).json()["token"]
     assert with_token(shop, made, "/plans").status_code == 200

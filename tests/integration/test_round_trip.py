@@ -59,9 +59,9 @@ def test_what_postgresql_refuses_is_an_error_of_sqlalchemy_s_and_the_connection_
     assert isinstance(slow.value.orig, psycopg.errors.QueryCanceled)
     assert round_trip.ask(engine, b"SELECT $1::int + 1", [b"1"]) == [b"2"]
     with engine.connect() as connection, pytest.raises(exc.ProgrammingError):
-        round_trip.rows(connection, "SELECT * FROM nowhere", {})
+        round_trip.rows(connection, "SELECT * FROM nowhere", [])
     with engine.connect() as connection:
-        assert round_trip.rows(connection, "SELECT %(one)s AS one", {"one": 1})[0].one == 1
+        assert round_trip.rows(connection, "SELECT $1::int AS one", [1])[0].one == 1
 
 
 def test_a_connection_that_was_killed_is_replaced_unseen_or_told_of_as_an_outage(
@@ -76,7 +76,7 @@ def test_a_connection_that_was_killed_is_replaced_unseen_or_told_of_as_an_outage
     with engine.connect() as connection:
         kill(settings)
         with pytest.raises(exc.OperationalError):
-            round_trip.rows(connection, "SELECT 1 AS one", {})
+            round_trip.rows(connection, "SELECT 1 AS one", [])
     with engine.connect() as connection:
         kill(settings)
         with pytest.raises(exc.OperationalError):
