@@ -178,6 +178,34 @@ def test_a_worker_killed_amid_a_delivery_delivers_again_and_takes_nobody_elses_p
             each.let_go()
 
 
+@pytest.mark.parametrize("how", ["the workers are told to stop", "the job is cancelled"])
+def test_what_ends_amid_a_delivery_is_delivered_by_the_next(
+    api: Client, bench: Bench, there: Receiver, how: str
+) -> None:
+    there.answer = hanging = Hanging()
+    running = "SELECT id FROM job WHERE task = 'deliver_webhooks' AND state = 'running'"
+    with bench.sweeping(), ExitStack() as parts:
+        workers = parts.enter_context(bench.worker("webhooks"))
+        webhook_id = add(api, there.url)
+        tell(api, 0, 1)
+        wait_until(lambda: len(there.requests) == 1, "the first is on its way")
+        (job_id,) = bench.scalars(running)
+        if how == "the job is cancelled":
+            cancelled = api.post(f"/jobs/{job_id}/cancel")
+            assert cancelled.status_code == 200, cancelled.text
+        else:
+            workers.process.terminate()
+            workers.process.wait(11)
+            assert workers.children() == []
+            parts.enter_context(bench.worker("webhooks"))
+        wait_until(lambda: len(there.requests) == 2, "it is on its way again")
+        hanging.let_go()
+        wait_until(lambda: states(bench, webhook_id) == ["delivered"] * 2, "both")
+        log = workers.log.read_text()
+    assert numbers(there) == [0, 0, 1]
+    assert "Traceback" not in log
+
+
 @pytest.fixture
 def own_bench(servers: Servers, own_settings: Settings, own_environ: Mapping[str, str], var: Path) -> Iterator[Bench]:
     with make_bench(own_settings, {**own_environ, **HERE}, var) as bench:
