@@ -75,7 +75,11 @@ def retry(settings: Settings, job_id: int, as_json: bool) -> None:
 @json_option
 @pass_settings
 def cancel(settings: Settings, job_id: int, as_json: bool) -> None:
-    """Cancels the job ID. If it is running, it stops within seconds and nothing of it stays."""
+    """Cancels the job ID. If it is running, it stops within seconds.
+
+    Of most jobs nothing stays. An import keeps the subscribers and subscriptions of the rows it has read; what went
+    out to a phone, a payment provider, a router or another's server is not called back.
+    """
     with at_platform(settings) as session:
         _print(job_list.cancel(session, job_id), as_json=as_json)
 
