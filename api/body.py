@@ -22,7 +22,8 @@ def is_empty(request: Request) -> bool:
 
 
 async def read(request: Request, most_bytes: int = MAX_BYTES) -> bytes:
-    """The whole body. Raises Problem 413 if it is too large, 408 if it does not come in time."""
+    """The whole body. Raises Problem 413 if it is too large, 408 if it does not come in time, 415 if it is packed."""
+    _check_encoding(request)
     within_s = READ_WITHIN_S * max(1, most_bytes // MAX_BYTES)
     try:
         async with asyncio.timeout(within_s):
@@ -46,6 +47,15 @@ async def _read(request: Request, most_bytes: int) -> bytes:
         if size <= most_bytes:
             return b"".join(chunks)
     raise Problem(413, "too_large", f"The body is larger than {most_bytes} bytes.", headers={"Connection": "close"})
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", ""):
+        message = "Send the body as it is, without Content-Encoding: packed bodies are not read."
+        # RFC 9110, 12.5.3: that is how a client learns what it may send.
+        headers = {"Accept-Encoding": "identity", "Connection": "close"}
+        raise Problem(415, "unsupported_media_type", message, headers=headers)
 
 
 def media_type(request: Request, known: tuple[str, ...]) -> str:

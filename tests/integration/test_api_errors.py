@@ -1,5 +1,6 @@
 """Whatever is sent: an answer that names what was wrong, and never a 5xx."""
 
+import gzip
 import json
 import socket
 from datetime import UTC, datetime, timedelta
@@ -232,6 +233,18 @@ def test_a_hostile_body_is_a_400(api: Client, method: str, path: str, content: b
 @pytest.mark.parametrize("content", [b"[]", b'"x"', b"1", b"null", b"true", b"{}"])
 def test_json_that_is_no_subscriber_is_a_422(api: Client, content: bytes) -> None:
     error(api.request("POST", "/subscribers", content=content, headers={"Content-Type": "application/json"}), 422)
+
+
+def test_a_packed_body_is_a_415_that_says_what_to_do(api: Client) -> None:
+    """It was said not to be UTF-8."""
+    packed = gzip.compress(b'{"name": "Jane"}')
+    for encoding in ("gzip", "br", "GZIP, identity"):
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        answer = api.request("POST", "/subscribers", content=packed, headers=headers)
+        assert "without Content-Encoding" in error(answer, 415)["message"]
+        assert answer.headers["accept-encoding"] == "identity"
+    headers = {"Content-Type": "application/json", "Content-Encoding": "identity"}
+    assert api.request("POST", "/subscribers", content=b'{"name": "Jane"}', headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize(
