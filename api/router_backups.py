@@ -8,7 +8,7 @@ from api.endpoint import Call, Reply, endpoint, with_query
 from api.jobs import accepted
 from api.schemas.job import JobAccepted
 from api.schemas.router_backup import BackupDiffOut, BackupDiffQuery, BackupOut, BackupsOut, DiffLineOut
-from db import audit, router_backup
+from db import router_backup
 from db import router as routers
 from db.router_state import RouterState
 from tasks import router_backups
@@ -31,16 +31,13 @@ def index(call: Call) -> Reply:
 @endpoint(WRITERS, {200: Text("text/plain")})
 def read(call: Call) -> Reply:
     """Shows a version: lines that RouterOS takes, without passwords and keys."""
-    found = router_backup.version(call.session, call.id, _number(call))
-    audit.note(call.session, "router_backup", f"{call.id},{found.number}")
-    return Reply(router_backup.text_of(found, call.keyring))
+    return Reply(router_backup.read(call.session, call.id, _number(call), call.keyring))
 
 
 @with_query(WRITERS, BackupDiffQuery, {200: BackupDiffOut})
 def diff(call: Call, query: BackupDiffQuery) -> Reply:
     """Shows what changed from the version before, or from another one."""
-    compared = router_backup.compare(call.session, call.id, _number(call), query.against, call.keyring)
-    audit.note(call.session, "router_backup", f"{call.id},{compared.new}")
+    compared = router_backup.read_comparison(call.session, call.id, _number(call), query.against, call.keyring)
     return Reply(compared_out(compared))
 
 

@@ -9,7 +9,7 @@ from cli.office import at_office, await_job
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
 from cli.router_service import WITHIN_S, router_id_argument
-from db import audit, router_backup
+from db import router_backup
 from db import router as routers
 from db.router_state import RouterState
 from settings import Settings
@@ -66,9 +66,7 @@ def list_(settings: Settings, router_id: int, tenant_slug: str | None, as_json: 
 def show(settings: Settings, router_id: int, number: int | None, tenant_slug: str | None) -> None:
     """A version, or the newest, as lines that RouterOS takes."""
     with at_tenant(settings, tenant_slug) as desk:
-        found = router_backup.version(desk.session, router_id, number)
-        audit.note(desk.session, "router_backup", f"{router_id},{found.number}")
-        click.echo(router_backup.text_of(found, desk.keyring), nl=False)
+        click.echo(router_backup.read(desk.session, router_id, number, desk.keyring), nl=False)
 
 
 @backup.command()
@@ -83,8 +81,7 @@ def diff(
 ) -> None:
     """What changed from the version before to this one, or to the newest."""
     with at_tenant(settings, tenant_slug) as desk:
-        compared = router_backup.compare(desk.session, router_id, number, against, desk.keyring)
-        audit.note(desk.session, "router_backup", f"{router_id},{compared.new}")
+        compared = router_backup.read_comparison(desk.session, router_id, number, against, desk.keyring)
     if as_json:
         print_json(compared_out(compared).model_dump(mode="json"))
         return

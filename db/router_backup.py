@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import audit
 from db.base import Base, BigInt, Id, Sealed, String, TenantId, Timestamp
 from db.refusal import NotFound
 from db.router_state import RouterState
@@ -131,12 +132,28 @@ def version(session: Session, router_id: int, number: int | None) -> RouterBacku
     return found
 
 
+def read(session: Session, router_id: int, number: int | None, keyring: Keyring) -> str:
+    """A version, or the newest. The audit log has who read it. Raises NotFound, EncryptionError."""
+    found = version(session, router_id, number)
+    _note(session, router_id, found.number)
+    return text_of(found, keyring)
+
+
 def compare(session: Session, router_id: int, number: int | None, against: int | None, keyring: Keyring) -> Compared:
     """A version, or the newest, with `against`, or the one before it. Raises NotFound, EncryptionError."""
     new = version(session, router_id, number)
     old = _before(session, new) if against is None else version(session, router_id, against)
     lines = diff(text_of(old, keyring) if old else "", text_of(new, keyring))
     return Compared(old.number if old else None, new.number, lines)
+
+
+def read_comparison(
+    session: Session, router_id: int, number: int | None, against: int | None, keyring: Keyring
+) -> Compared:
+    """As `compare`, for somebody's eyes: the audit log has whose."""
+    compared = compare(session, router_id, number, against, keyring)
+    _note(session, router_id, compared.new)
+    return compared
 
 
 def text_of(backup: RouterBackup, keyring: Keyring) -> str:
@@ -158,6 +175,10 @@ def prune(session: Session, now: datetime, limit: int) -> int:
     )
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def _note(session: Session, router_id: int, number: int) -> None:
+    audit.note(session, "router_backup", f"{router_id},{number}")
 
 
 def _before(session: Session, backup: RouterBackup) -> RouterBackup | None:
