@@ -26,10 +26,11 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    rendering = _rendering()
     level = settings.log_level.upper()
     # Not through `logging`, which takes twice as long: a request's line was a sixth of what the API's loop does.
     structlog.configure(
-        processors=[*shared, *_rendering()],
+        processors=[*shared, *rendering],
         logger_factory=_Lines,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
@@ -38,7 +39,7 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)

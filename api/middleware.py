@@ -41,7 +41,8 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        came = Headers(scope=scope)
+        given = came.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -62,7 +63,7 @@ class RequestLog:
             await send(message)
 
         try:
-            _check_length(scope)
+            _check_length(came)
             await self.app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - problem_of logs it
             response = problem_of(error).response()
@@ -80,11 +81,10 @@ class RequestLog:
             )
 
 
-def _check_length(scope: Scope) -> None:
+def _check_length(came: Headers) -> None:
     """Raises Problem 400 for a body of two lengths, and hangs up (RFC 9112, 6.1): a proxy in front of us may have
     taken the other one, and what follows for another's request.
     """
-    names = [name for name, _ in scope["headers"]]
-    if b"transfer-encoding" in names and b"content-length" in names:
+    if "transfer-encoding" in came and "content-length" in came:
         message = "A request has Content-Length or Transfer-Encoding, not both."
         raise Problem(400, "malformed", message, headers={"Connection": "close"})
