@@ -8,8 +8,8 @@ from api.endpoint import Call, Reply, endpoint, with_query
 from api.jobs import accepted
 from api.schemas.job import JobAccepted
 from api.schemas.router_backup import BackupDiffOut, BackupDiffQuery, BackupOut, BackupsOut, DiffLineOut
-from db import router_backup
 from db import router as routers
+from db import router_backup
 from db.router_state import RouterState
 from tasks import router_backups
 

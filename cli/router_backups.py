@@ -9,8 +9,8 @@ from cli.office import at_office, await_job
 from cli.options import json_option, pass_settings
 from cli.output import print_json, print_rows
 from cli.router_service import WITHIN_S, router_id_argument
-from db import router_backup
 from db import router as routers
+from db import router_backup
 from db.router_state import RouterState
 from settings import Settings
 from tasks import router_backups
