@@ -137,7 +137,7 @@ def _configuration(settings: Settings, *, durable: bool) -> str:
         "max_connections": 100,
         "shared_buffers": f"{shared_buffers_mb(memory_mb())}MB" if durable else "64MB",
         "max_wal_size": "2GB",
-        "wal_compression": "on",
+        "wal_compression": "lz4",  # "on" is pglz: of a Stop after a checkpoint, 15 µs of processor more
         "random_page_cost": "1.1",
         "jit": "off",  # to compile a statement takes longer than any of ours takes
         "track_io_timing": "on",
