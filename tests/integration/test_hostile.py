@@ -1,5 +1,6 @@
 """A stranger who means harm: slow, huge, forged and malformed requests, of which the operators notice nothing."""
 
+import re
 import socket
 import threading
 import time
@@ -205,8 +206,32 @@ def test_a_huge_head_is_refused(api: Client, lines: list[str]) -> None:
             received = answer(connection)
         except ConnectionError:  # it was closed before all of it was sent
             received = b""
-        assert received == b"" or received.startswith(b"HTTP/1.1 400")
+        assert received == b"" or received.startswith(b"HTTP/1.1 431")
     assert api.get("/plans")["items"] == []
+
+
+@pytest.mark.parametrize("bytes_", [http_protocol.HEAD_BYTES, http_protocol.HEAD_BYTES + 1])
+@pytest.mark.parametrize("way", ["at once", "in pieces", "behind another"])
+def test_a_head_may_be_large_and_not_larger(api: Client, bytes_: int, way: str) -> None:
+    said = head(api, *[f"X-{number:02}: {'a' * 490}" for number in range(25)], "X: ")
+    said += b"a" * (bytes_ - len(said) - 4) + b"\r\n\r\n"
+    assert len(said) == bytes_
+    answers = 2 if way == "behind another" else 1
+    with connected(api.http) as connection:
+        if way == "in pieces":
+            for start in range(0, len(said), 1_000):
+                connection.sendall(said[start : start + 1_000])
+        else:
+            connection.sendall((head(api) + b"\r\n\r\n") * (answers - 1) + said)
+        statuses: list[bytes] = []
+        received = b""
+        while len(statuses) < answers:
+            piece = connection.recv(65536)
+            assert piece, received
+            received += piece
+            statuses = re.findall(rb"HTTP/1\.1 (\d+)", received)
+    assert statuses[-1] == (b"200" if bytes_ == http_protocol.HEAD_BYTES else b"431"), received
+    assert statuses[:-1] == [b"200"] * (answers - 1)
 
 
 @pytest.mark.parametrize(
