@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
-from api.endpoint import Reply
-from api.schemas.base import Listed, ListQuery
+from api.endpoint import Json, Reply
+from api.schemas.base import Listed, ListQuery, Output, rows_as_json
 from api.schemas.fields import MAX_ID
 from db.page import Page, PageRequest, Position, Sort
 from db.refusal import Invalid
@@ -32,6 +33,14 @@ def page_request(query: ListQuery, sorts: Mapping[str, Sort], id_type: type = in
 def listing(query: ListQuery, page: Page[T], out: Callable[[T], BaseModel]) -> Reply:
     """`{"items": […], "next": cursor or null}`."""
     return Reply(listed(query, page, out))
+
+
+def listing_of_rows(query: ListQuery, page: Page[Any], model: type[Output]) -> Reply:
+    """The same, of rows that have the columns of `model`."""
+    said: dict[str, str | int | None] = {"next": encode(query.sort, page.next) if page.next else None}
+    if page.count is not None:
+        said["count"] = page.count
+    return Reply(Json(b'{"items":' + rows_as_json(model, page.items) + b"," + to_json(said)[1:]))
 
 
 def listed(query: ListQuery, page: Page[T], out: Callable[[T], Out]) -> Listed[Out]:

@@ -73,10 +73,17 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Json:
+    """What was written as JSON already."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """`content` None answers without a body, a text as text/plain, bytes as a PDF."""
 
-    content: BaseModel | Mapping[str, Any] | str | bytes | None
+    content: BaseModel | Json | Mapping[str, Any] | str | bytes | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     stream: Callable[[Session], Iterator[str]] | None = None
@@ -91,6 +98,8 @@ class Reply:
             # What was not set is left out: a secret that is said once.
             content = self.content.model_dump_json(exclude_unset=True)
             return Response(content, self.status, self.headers, media_type="application/json")
+        if isinstance(self.content, Json):
+            return Response(self.content.text, self.status, self.headers, media_type="application/json")
         if isinstance(self.content, str):
             return PlainTextResponse(self.content, self.status, self.headers)
         if isinstance(self.content, bytes):

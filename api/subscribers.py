@@ -1,7 +1,7 @@
 """/api/v1/subscribers"""
 
 from api.auth import CASHIERS, WRITERS
-from api.cursor import listing, page_request
+from api.cursor import listing_of_rows, page_request
 from api.endpoint import NO_CONTENT, Call, Reply, endpoint, with_body, with_query
 from api.schemas.base import Listed, given, values_of
 from api.schemas.subscriber import SubscriberChange, SubscriberCreate, SubscriberOut, SubscriberQuery
@@ -18,7 +18,7 @@ def index(call: Call, query: SubscriberQuery) -> Reply:
         name=query.name,
         archived=query.archived,
     )
-    return listing(query, page, SubscriberOut.of)
+    return listing_of_rows(query, page, SubscriberOut)
 
 
 @with_body(WRITERS, SubscriberCreate, {201: SubscriberOut})

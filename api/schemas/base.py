@@ -1,12 +1,13 @@
 """What comes in and goes out, as models: the API's bodies and queries, and the options of the commands."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import SchemaSerializer, core_schema
 
 from db.page import MAX_COUNT, MAX_LIMIT
 from db.refusal import Invalid
@@ -85,6 +86,26 @@ class Listed(Output, Generic[Item]):
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         return f"{params[0].__name__.removesuffix('Out')}List"
+
+
+@cache
+def _serializer_of(model: type[Output]) -> SchemaSerializer:
+    """Of rows as they are in a list of `model`."""
+    schema: Any = model.__pydantic_core_schema__
+    assert (schema["type"], schema["schema"]["type"]) == ("model", "model-fields"), model
+    assert not schema["schema"].get("computed_fields"), model
+    assert "serialization" not in schema, model
+    fields = {
+        name: core_schema.typed_dict_field(field["schema"], required=True)
+        for name, field in schema["schema"]["fields"].items()
+    }
+    return SchemaSerializer(core_schema.list_schema(core_schema.typed_dict_schema(fields)))
+
+
+def rows_as_json(model: type[Output], rows: Sequence[object]) -> bytes:
+    """A JSON array of what `model.of` makes of each row, without making it, which takes longer than writing it."""
+    names, read = _fields_of(model)
+    return _serializer_of(model).to_json([dict(zip(names, read(row), strict=True)) for row in rows])
 
 
 @cache

@@ -1,19 +1,20 @@
 """What goes in: every form people write becomes one, and what makes no sense is refused with its field."""
 
-from datetime import time
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
 
-from api.schemas.base import given, partial, validate
+from api.schemas.base import given, partial, rows_as_json, validate
 from api.schemas.payment import IntentQuery, PaymentQuery, WalletQuery
 from api.schemas.plan import PlanChange, PlanCreate, PlanQuery
 from api.schemas.router import RouterChange, RouterCreate, RouterQuery
 from api.schemas.session import SessionQuery
-from api.schemas.subscriber import SubscriberCreate, SubscriberQuery
+from api.schemas.subscriber import SubscriberCreate, SubscriberOut, SubscriberQuery
 from api.schemas.subscription import SubscriptionChange, SubscriptionCreate, SubscriptionQuery
 from api.schemas.tenant import AdminCreate, TenantCreate
 from api.schemas.voucher import BatchQuery
@@ -303,3 +304,22 @@ def test_every_constraint_that_a_caller_can_violate_has_a_sentence() -> None:
     ours.add("device_pkey")
     assert ours >= INTERNAL_CONSTRAINTS
     assert ours - INTERNAL_CONSTRAINTS == known
+
+
+@pytest.mark.parametrize("archived_at", [None, datetime(2026, 11, 20, 8, tzinfo=timezone(timedelta(hours=3)))])
+@pytest.mark.parametrize("name", ["Wanjiku", 'O\'Brien "Kamau" \\ \u00e9\u4e2d\U0001f600\x7f', "</script>\u2028"])
+def test_a_row_in_a_list_is_written_as_it_is_by_itself(name: str, archived_at: datetime | None) -> None:
+    """No model is made for it; what it says must be what its model says."""
+    row = SimpleNamespace(
+        tenant_id=7,
+        id=2**53,
+        name=name,
+        msisdn=None,
+        email="wanjiku@example.net",
+        note="",
+        created_at=datetime(2026, 11, 20, 8, 0, 0, 1, tzinfo=UTC),
+        archived_at=archived_at,
+    )
+    alone = SubscriberOut.of(row).model_dump_json().encode()
+    assert rows_as_json(SubscriberOut, [row, row]) == b"[" + alone + b"," + alone + b"]"
+    assert rows_as_json(SubscriberOut, []) == b"[]"
