@@ -193,8 +193,8 @@ def _known(session: Session, tenant_id: int, rows: Sequence[Row]) -> _Known:
 
 
 def _of_each(
-    session: Session, statement: Select[Any], column: InstrumentedAttribute[Any], values: Collection[str]
-) -> Sequence[Found[Any]]:
+    session: Session, statement: Select[*tuple[Any, ...]], column: InstrumentedAttribute[Any], values: Collection[str]
+) -> Sequence[Found[*tuple[Any, ...]]]:
     """The rows of `statement` whose `column` is one of `values`, each looked for by itself.
 
     As `column IN (…)`, PostgreSQL reads the tenant's whole table for each batch until the table is analysed: with no
