@@ -12,11 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.pq.abc import PGresult
 from sqlalchemy.orm import Session
 
 from api import auth, endpoint
 from api.auth import TENANT_HEADER
 from db.engine import act_as
+from db.pipeline import Asked, Prepared
 from settings import Settings
 from tests.integration.api_server import make_operator
 from tests.integration.every_route import KNOWN, SAMPLES, Sample
@@ -127,6 +129,19 @@ def test_no_list_has_what_is_anothers(neighbours: Neighbours, key: str) -> None:
 # With the code's own condition off.
 
 
+NOTHING = Prepared.of("SELECT")
+
+
+class InNoTenant:
+    """For a `Reader`: confines nothing."""
+
+    def asked(self) -> Asked:
+        return Asked(NOTHING, ())
+
+    def check(self, answer: PGresult) -> None:
+        pass
+
+
 @pytest.fixture
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handlers whose sessions are confined to no tenant: all that the code itself does to keep tenants apart."""
@@ -136,6 +151,8 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(endpoint, "use_tenant", use_no_tenant)
     monkeypatch.setattr(auth, "use_tenant", use_no_tenant)
+    monkeypatch.setattr(auth, "remembered", lambda _services, _request: None)  # PostgreSQL would set the tenant
+    monkeypatch.setattr(endpoint, "InTenant", lambda _tenant_id: InNoTenant())
 
 
 @pytest.mark.parametrize("key", [key for key in OF_ONE_THING if not KNOWN[key].path.startswith("/api/v1/tenants")])
