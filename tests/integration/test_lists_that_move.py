@@ -18,7 +18,7 @@ STANDING = 150
 
 @contextmanager
 def coming_and_going(settings: Settings, tenant_id: int) -> Iterator[list[int]]:
-    """Somebody who makes subscribers all over the alphabet, renames and deletes them; a list of how many they made."""
+    """Somebody who makes subscribers all over the alphabet and deletes them; a list of how many they made."""
     stop, made = threading.Event(), [0]
 
     def run() -> None:
