@@ -28,6 +28,7 @@ COLUMNS = (
     "expires_at",
 )
 MOST_ROWS = 500_000
+_TOO_MANY = f"It has more than {MOST_ROWS:,} rows. Send it in parts."
 # What an export says beside them, and an import does not read.
 _ONLY_SHOWN = ("subscriber_id", "subscription_id", "state")
 EXPORTED = (*COLUMNS, *_ONLY_SHOWN)
@@ -92,7 +93,7 @@ def rows_of(text: str, file_format: str) -> Iterator[tuple[int, Mapping[str, str
     rows = _rows_of_json(text) if file_format == "json" else _rows_of_csv(text)
     for count, row in enumerate(rows, start=1):
         if count > MOST_ROWS:
-            raise BadFile(f"It has more than {MOST_ROWS:,} rows. Send it in parts.")
+            raise BadFile(_TOO_MANY)
         yield row
 
 
@@ -156,7 +157,9 @@ def _rows_of_csv(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         names = _header(next(reader, []))
         begins = reader.line_num + 1
-        for cells in reader:
+        for count, cells in enumerate(reader, start=1):
+            if count > MOST_ROWS:  # blank ones too: millions of them take seconds
+                raise BadFile(_TOO_MANY)
             if any(cell.strip() for cell in cells):
                 yield begins, _row(names, cells, begins)
             begins = reader.line_num + 1

@@ -55,6 +55,7 @@ def test_json_is_a_list_or_has_items_and_is_numbered_by_item() -> None:
         (b"{", "json", "can not be read: it must be a list of objects"),
         (b'[{"name": "A" "msisdn": 1}]', "json", "it is not JSON: .* delimiter: line 1 column 15"),
         (b"name\n" + b"A\n" * 500_001, "csv", "more than 500,000 rows"),
+        (b"name\n" + b"\n" * 500_001 + b"A\n", "csv", "more than 500,000 rows"),
         (b"[" + b"{}," * 500_001 + b"{}]", "json", "more than 500,000 rows"),
     ],
 )
