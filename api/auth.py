@@ -76,10 +76,9 @@ def remembered(services: Services, request: Request) -> Bearer | None:
 
     None for any other credential, for who chooses a tenant, and for a token that was not seen yet.
     """
-    header = request.headers.get("authorization", "")
-    if TENANT_HEADER in request.headers or not header.startswith("Bearer "):
+    token = _token_in(request.headers.get("authorization", ""))
+    if token is None or TENANT_HEADER in request.headers:
         return None
-    token = header[len("Bearer ") :]
     hashed = credentials.api_token_hash(token)
     known = services.bearers.get(hashed)
     if known is not None:
@@ -148,10 +147,15 @@ def _presented(request: HTTPConnection) -> tuple[str, bool]:
         if cookie is None:
             raise _unauthorized("Send an API token: Authorization: Bearer kbl_….")
         return cookie, True
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
+    token = _token_in(header)
+    if token is None:
         raise _unauthorized("Send an API token: Authorization: Bearer kbl_….")
-    return token.strip(), False
+    return token, False
+
+
+def _token_in(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def actor_of(identity: Identity, request: Request) -> Actor:
