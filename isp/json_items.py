@@ -51,9 +51,8 @@ def _items_of_object(reader: "_Reader") -> Iterator[dict[str, Any]]:
         else:
             seen = True
             yield from reader.objects()
-        if reader.next() != ",":
+        if not reader.passed(","):
             break
-        reader.expect(",", "")
     reader.expect("}", "a comma or a brace is missing")
     if not seen:
         reader.fail(_NO_LIST)
@@ -71,22 +70,26 @@ class _Reader:
         self._at = space.end()
         return self._text[self._at : self._at + 1]
 
-    def expect(self, character: str, otherwise: str) -> None:
+    def passed(self, character: str) -> bool:
+        """Whether that is the next one, which then stays no more."""
         if self.next() != character:
-            self.fail(otherwise)
+            return False
         self._at += 1
+        return True
+
+    def expect(self, character: str, otherwise: str) -> None:
+        if not self.passed(character):
+            self.fail(otherwise)
 
     def objects(self) -> Iterator[dict[str, Any]]:
         self.expect("[", _NO_LIST)
-        if self.next() == "]":
-            self._at += 1
+        if self.passed("]"):
             return
         while True:
             if self.next() != "{":
                 self.fail(_NO_LIST)
             yield self.value()
-            if self.next() == "]":
-                self._at += 1
+            if self.passed("]"):
                 return
             self.expect(",", "a comma or a bracket is missing")
 

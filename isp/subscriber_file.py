@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address
-from typing import Any
+from typing import Any, TypeVar
 
 from isp.json_items import items_of
 from isp.mac import parse_mac
 from isp.msisdn import parse_msisdn
+
+T = TypeVar("T")
 
 COLUMNS = (
     "name",
@@ -28,7 +30,7 @@ COLUMNS = (
     "expires_at",
 )
 MOST_ROWS = 500_000
-_TOO_MANY = f"It has more than {MOST_ROWS:,} rows. Send it in parts."
+"""Blank ones too: to read millions of them takes seconds."""
 # What an export says beside them, and an import does not read.
 _ONLY_SHOWN = ("subscriber_id", "subscription_id", "state")
 EXPORTED = (*COLUMNS, *_ONLY_SHOWN)
@@ -90,11 +92,7 @@ def rows_of(text: str, file_format: str) -> Iterator[tuple[int, Mapping[str, str
 
     Raises BadFile, for what is wrong further on when that is come to.
     """
-    rows = _rows_of_json(text) if file_format == "json" else _rows_of_csv(text)
-    for count, row in enumerate(rows, start=1):
-        if count > MOST_ROWS:
-            raise BadFile(_TOO_MANY)
-        yield row
+    return _rows_of_json(text) if file_format == "json" else _rows_of_csv(text)
 
 
 def checked(values: Mapping[str, str]) -> Row:
@@ -157,9 +155,7 @@ def _rows_of_csv(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         names = _header(next(reader, []))
         begins = reader.line_num + 1
-        for count, cells in enumerate(reader, start=1):
-            if count > MOST_ROWS:  # blank ones too: millions of them take seconds
-                raise BadFile(_TOO_MANY)
+        for cells in _no_more(reader):
             if any(cell.strip() for cell in cells):
                 yield begins, _row(names, cells, begins)
             begins = reader.line_num + 1
@@ -195,10 +191,18 @@ def _row(names: list[str], cells: list[str], line: int) -> Mapping[str, str]:
 
 def _rows_of_json(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
-        for number, item in enumerate(items_of(text), start=1):
+        for number, item in enumerate(_no_more(items_of(text)), start=1):
             yield number, _item(item)
     except ValueError as error:
         raise BadFile(f"It can not be read: {error}.") from None
+
+
+def _no_more(rows: Iterable[T]) -> Iterator[T]:
+    """The rows, as long as there are not too many. Raises BadFile."""
+    for count, row in enumerate(rows, start=1):
+        if count > MOST_ROWS:
+            raise BadFile(f"It has more than {MOST_ROWS:,} rows. Send it in parts.")
+        yield row
 
 
 def _item(item: Mapping[str, Any]) -> Mapping[str, str]:
