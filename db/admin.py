@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Text, UniqueConstraint, func, select, text
+from sqlalchemy import Boolean, CheckConstraint, Text, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import held
 from db.api_token import ApiToken
 from db.base import Base, CreatedAt, Id, String, TenantId, Timestamp
 from db.page import Page, PageRequest, Sort, one_page
@@ -166,8 +167,7 @@ def create_token(session: Session, admin: Admin, name: str, expires_at: datetime
 
 def _keep_one(session: Session, admin: Admin) -> None:
     """Raises Conflict if nobody else could say who the admins are. Of two at once that leave, the second is refused."""
-    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('admin.heads', coalesce(:tenant_id, 0)))")
-    session.execute(lock, {"tenant_id": admin.tenant_id})
+    held.take_turn(session, "admin.heads", admin.tenant_id or 0)
     others = (
         select(func.count())
         .select_from(Admin)

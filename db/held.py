@@ -8,7 +8,7 @@ for each other in one direction only.
 from collections.abc import Callable, Collection, Hashable
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db.base import Base
@@ -17,6 +17,12 @@ from db.per_transaction import kept
 M = TypeVar("M", bound=Base)
 T = TypeVar("T")
 _HELD = "kibali_held"
+
+
+def take_turn(session: Session, what: str, number: int) -> None:
+    """Until the transaction ends nobody else has this turn: to do what must not be done twice at once."""
+    statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, :number))")
+    session.execute(statement, {"what": what, "number": number})
 
 
 def lock(session: Session, model: type[M], row_id: int) -> M | None:

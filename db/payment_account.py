@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import held
 from db.base import Base, CreatedAt, Id, Sealed, String, TenantId, Timestamp
 from db.money import Kes
 from db.refusal import Invalid, NotFound
@@ -223,8 +224,7 @@ def oauth_token(session: Session, account_id: int, keyring: Keyring, now: dateti
 
 def lock_oauth_token(session: Session, account_id: int) -> None:
     """Until the transaction ends nobody else fetches a token for this account: each new one ends the one before."""
-    statement = text("SELECT pg_advisory_xact_lock(hashtextextended('payment_account.oauth_token', :account_id))")
-    session.execute(statement, {"account_id": account_id})
+    held.take_turn(session, "payment_account.oauth_token", account_id)
 
 
 def store_oauth_token(session: Session, account_id: int, token: OAuthToken, keyring: Keyring) -> None:

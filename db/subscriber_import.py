@@ -19,12 +19,12 @@ from sqlalchemy import (
     delete,
     func,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from db import held
 from db.base import Base, BigInt, CreatedAt, Id, String, TenantId, Timestamp
 from db.job import Job, in_state
 from db.page import Page, PageRequest, Sort, one_page
@@ -107,8 +107,7 @@ def create(
 
 
 def _check_room(session: Session, tenant_id: int) -> None:
-    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('subscriber_import', :tenant_id))")
-    session.execute(lock, {"tenant_id": tenant_id})
+    held.take_turn(session, "subscriber_import", tenant_id)
     mine = (SubscriberImport.tenant_id == tenant_id) & SubscriberImport.finished_at.is_(None)
     jobs = select(func.count()).join_from(SubscriberImport, Job, Job.id == SubscriberImport.job_id)
     unfinished = jobs.where(mine, in_state("pending", "running"))

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from db import event
+from db import event, held
 from db.base import Base, BigInt, CreatedAt, Id, Sealed, String, TenantId, Timestamp
 from db.event import Event
 from db.page import Page, PageRequest, Sort, one_page
@@ -382,8 +382,7 @@ def _newest(session: Session, tenant_id: int) -> int:
 
 
 def _check_room(session: Session, tenant_id: int) -> None:
-    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoint', :tenant_id))")
-    session.execute(lock, {"tenant_id": tenant_id})
+    held.take_turn(session, "webhook_endpoint", tenant_id)
     count = session.scalar(select(func.count()).where(WebhookEndpoint.tenant_id == tenant_id)) or 0
     if count >= MOST:
         raise Conflict(f"There are {count} webhooks; no more than {MOST} may be. Remove one first.", code="too_many")
