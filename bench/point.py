@@ -67,7 +67,7 @@ class _Mark:
     def others_share_since(self, earlier: "_Mark") -> float:
         ours_s = self.server_s + self.postgres_s + self.generator_s
         ours_s -= earlier.server_s + earlier.postgres_s + earlier.generator_s
-        available_s = (self.at - earlier.at) * len(os.sched_getaffinity(0))
+        available_s = (self.at - earlier.at) * (os.cpu_count() or 1)
         others_s = self.machine_s - earlier.machine_s - ours_s
         return max(0.0, others_s / available_s) if available_s else 0.0
 
