@@ -40,6 +40,16 @@ SELECT subscription_id, (stopped_at AT TIME ZONE 'Africa/Nairobi')::date, min(te
   FROM session_history WHERE stopped_at > now() - interval '33 days' GROUP BY 1, 2
 """
 
+_KIBALI_TOTALS = """
+UPDATE usage u
+   SET session_time_s = used.session_time_s, input_octets = used.input_octets, output_octets = used.output_octets,
+       period_began = NULL
+  FROM (SELECT s.id, coalesce(sum(d.session_time_s), 0) AS session_time_s,
+               coalesce(sum(d.input_octets), 0) AS input_octets, coalesce(sum(d.output_octets), 0) AS output_octets
+          FROM subscription s LEFT JOIN usage_day d ON d.subscription_id = s.id GROUP BY s.id) used
+ WHERE u.subscription_id = used.id
+"""
+
 _SQL = """
 INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, nasportid, nasporttype, acctstarttime,
                      acctupdatetime, acctstoptime, acctsessiontime, acctauthentic, acctinputoctets, acctoutputoctets,
@@ -77,7 +87,8 @@ def fill_kibali(connection: psycopg.Connection, sessions: int, subscribers: int)
         )
     connection.execute("TRUNCATE usage_day")
     connection.execute(_KIBALI_USAGE)
-    connection.execute("VACUUM (FREEZE, ANALYZE) usage_day")
+    connection.execute(_KIBALI_TOTALS)
+    connection.execute("VACUUM (FREEZE, ANALYZE) usage_day, usage")
     connection.execute("CHECKPOINT")
 
 

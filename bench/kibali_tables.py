@@ -21,7 +21,7 @@ from bench.population import (
 )
 from bench.rows import EXPECTED, copy_rows, expected_row
 from bench.work import Size
-from db import plan, router, tenant
+from db import plan, router, tenant, usage_period
 from db.engine import make_engine, session_factory
 from db.prepare import prepare
 from isp.encryption import Keyring
@@ -41,12 +41,22 @@ SELECT gen_random_uuid(), s.tenant_id, r.id, s.id, s.service, s.username, %s, %s
   FROM subscription s JOIN router r USING (tenant_id) WHERE s.id = %s
 """
 _SPENT = """
-INSERT INTO usage_day AS u (subscription_id, day, tenant_id, input_octets)
-SELECT s.id, (now() AT TIME ZONE t.timezone)::date, s.tenant_id, %s
-  FROM subscription s JOIN tenant t ON t.id = s.tenant_id WHERE s.id = %s
-ON CONFLICT (subscription_id, day) DO UPDATE SET input_octets = u.input_octets + excluded.input_octets
+WITH by_day AS (
+    INSERT INTO usage_day AS u (subscription_id, day, tenant_id, input_octets)
+    SELECT s.id, (now() AT TIME ZONE t.timezone)::date, s.tenant_id, %(octets)s
+      FROM subscription s JOIN tenant t ON t.id = s.tenant_id WHERE s.id = %(subscription_id)s
+    ON CONFLICT (subscription_id, day) DO UPDATE SET input_octets = u.input_octets + excluded.input_octets
+)
+UPDATE usage SET input_octets = input_octets + %(octets)s WHERE subscription_id = %(subscription_id)s
 """
-_UNSPENT = "UPDATE usage_day SET input_octets = input_octets - %s WHERE subscription_id = %s AND input_octets >= %s"
+_UNSPENT = """
+WITH by_day AS (
+    UPDATE usage_day SET input_octets = input_octets - %(octets)s
+     WHERE subscription_id = %(subscription_id)s AND input_octets >= %(octets)s
+)
+UPDATE usage SET input_octets = input_octets - %(octets)s
+ WHERE subscription_id = %(subscription_id)s AND input_octets >= %(octets)s
+"""
 
 
 @dataclass
@@ -75,6 +85,7 @@ class KibaliTables:
         with self.connection() as connection:
             connection.execute("TRUNCATE session, auth_log")
             self._copy_sessions(connection, datetime.fromtimestamp(began_at, UTC))
+            self._note_periods()
             connection.execute("VACUUM ANALYZE session")
             self._usage_before = {table: self._total(connection, table) for table in ("usage", "usage_day")}
 
@@ -112,12 +123,12 @@ class KibaliTables:
 
     def use_up_quota(self, subscriber: Subscriber) -> None:
         with self.connection() as connection:
-            connection.execute(_SPENT, (DATA_LIMIT_BYTES, subscriber.subscription_id))
+            connection.execute(_SPENT, _all_of_its_data(subscriber))
 
     def forgive(self, subscriber: Subscriber) -> None:
         with self.connection() as connection:
             connection.execute("DELETE FROM session WHERE subscription_id = %s", (subscriber.subscription_id,))
-            connection.execute(_UNSPENT, (DATA_LIMIT_BYTES, subscriber.subscription_id, DATA_LIMIT_BYTES))
+            connection.execute(_UNSPENT, _all_of_its_data(subscriber))
 
     def connections(self) -> int:
         """Of FreeRADIUS to PostgreSQL, now."""
@@ -129,6 +140,17 @@ class KibaliTables:
     def connection(self) -> psycopg.Connection:
         """As superuser, each statement by itself."""
         return psycopg.connect(self.settings.database_admin_dsn(self.settings.database_name), autocommit=True)
+
+    def _note_periods(self) -> None:
+        """As a worker does each quarter of an hour."""
+        engine = make_engine(self.settings, "worker", pool_size=1)
+        try:
+            last: int | None = 0
+            while last is not None:
+                with session_factory(engine).begin() as session:
+                    last = usage_period.note(session, after=last, limit=5_000)
+        finally:
+            engine.dispose()
 
     def _make_tenant(self) -> tuple[int, list[int]]:
         engine = make_engine(self.settings, "owner", pool_size=1)
@@ -199,6 +221,10 @@ def _session_row(session: Session, fixed: Mapping[str, object], began_at: dateti
         "input_octets": input_octets,
         "output_octets": output_octets,
     }
+
+
+def _all_of_its_data(subscriber: Subscriber) -> dict[str, int]:
+    return {"octets": DATA_LIMIT_BYTES, "subscription_id": subscriber.subscription_id}
 
 
 def _plan(number: int) -> dict[str, object]:

@@ -100,7 +100,7 @@ class SessionHistory(SessionColumns, Base):
 
 
 class Usage(Base):
-    """Running totals of a subscription, and what they were when its validity last began."""
+    """Running totals of a subscription, and what they were when its validity and its plan's period last began."""
 
     __tablename__ = "usage"
     __table_args__ = (
@@ -120,6 +120,12 @@ class Usage(Base):
     """`input_octets` as the running validity began; the difference is what it has used."""
     validity_output_octets: Mapped[Counter]
     validity_session_time_s: Mapped[Counter]
+    period_began: Mapped[date | None] = mapped_column(Date)
+    """The day that the next three are of; None where nothing is noted (db/usage_period.py)."""
+    period_input_octets: Mapped[Counter]
+    """`input_octets` as that day began: the difference is the sum of the days since."""
+    period_output_octets: Mapped[Counter]
+    period_session_time_s: Mapped[Counter]
 
 
 class UsageDay(Base):

@@ -70,7 +70,8 @@ SELECT session_key, tenant_id, router_id, subscription_id, service, username, ac
 ON CONFLICT DO NOTHING
 """)
 
-# What the sessions gained counts for their subscriptions, by day and in all.
+# What the sessions gained counts for their subscriptions, by day and in all. What comes late, for a day before the
+# period, makes its note worthless (db/usage_period.py).
 _COUNT = """
 gain AS MATERIALIZED (
     SELECT stored.subscription_id, stored.tenant_id, (packet.event_at AT TIME ZONE t.timezone)::date AS day,
@@ -87,13 +88,14 @@ gain AS MATERIALIZED (
         input_octets = u.input_octets + excluded.input_octets,
         output_octets = u.output_octets + excluded.output_octets
 ), in_all AS (
-    INSERT INTO usage AS u (subscription_id, tenant_id, session_time_s, input_octets, output_octets)
-    SELECT subscription_id, min(tenant_id), sum(time_s), sum(input), sum(output)
+    INSERT INTO usage AS u (subscription_id, tenant_id, session_time_s, input_octets, output_octets, period_began)
+    SELECT subscription_id, min(tenant_id), sum(time_s), sum(input), sum(output), min(day)
       FROM gain GROUP BY subscription_id ORDER BY subscription_id
     ON CONFLICT (subscription_id) DO UPDATE SET
         session_time_s = u.session_time_s + excluded.session_time_s,
         input_octets = u.input_octets + excluded.input_octets,
-        output_octets = u.output_octets + excluded.output_octets
+        output_octets = u.output_octets + excluded.output_octets,
+        period_began = CASE WHEN excluded.period_began < u.period_began THEN NULL ELSE u.period_began END
 )
 """
 

@@ -9,25 +9,16 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from isp.entitlement import Account, OpenSession, PlanTerms
+from isp.period_sql import PERIOD_START
 from isp.quota import Used
 from isp.subscription import Status
 from radius_module.arrays import int8s, texts
 from radius_module.connection import BoundedConnection, Statement
 from radius_module.plans import Version
 
-# The first day of the period of a plan `p` that holds `today`, as isp.quota.period_start has it; null for a validity.
-PERIOD_START = """CASE p.limit_period
-    WHEN 'day' THEN today
-    WHEN 'week' THEN today - mod(extract(isodow FROM today)::int + 7 - p.limit_reset_day, 7)
-    WHEN 'month' THEN (
-        SELECT least(first + p.limit_reset_day - 1, (first + interval '1 month')::date - 1)
-          FROM (SELECT date_trunc('month', CASE
-                    WHEN extract(day FROM today) >= p.limit_reset_day OR extract(day FROM today + 1) = 1
-                    THEN today::timestamp ELSE today - interval '1 month' END)::date AS first) month)
-END"""
-
 # Of a name that was used before, the living subscription; without one, the cancelled one, to say that it is closed.
 # A known device is looked for by its address if no subscription has that name.
+# A period's days are summed up only where their sum is not noted with the totals (db/usage_period.py).
 _SELECT = Statement(f"""
 SELECT q.n, t.id, t.language, t.timezone,
        s.id, s.device_login, s.service, s.status, s.password_sealed, s.activated_at, s.expires_at,
@@ -53,12 +44,16 @@ SELECT q.n, t.id, t.language, t.timezone,
   LEFT JOIN plan p ON p.id = s.plan_id
   LEFT JOIN usage u ON u.subscription_id = s.id
   LEFT JOIN LATERAL (
-      SELECT ARRAY[began.on_day - date '0001-01-01' + 1, sum(d.input_octets), sum(d.output_octets),
-                   sum(d.session_time_s)]::int8[] AS used
+      SELECT CASE WHEN u.period_began = began.on_day
+             THEN ARRAY[began.on_day - date '0001-01-01' + 1, u.input_octets - u.period_input_octets,
+                        u.output_octets - u.period_output_octets, u.session_time_s - u.period_session_time_s]::int8[]
+             ELSE (SELECT ARRAY[began.on_day - date '0001-01-01' + 1, sum(d.input_octets), sum(d.output_octets),
+                                sum(d.session_time_s)]::int8[]
+                     FROM usage_day d WHERE d.subscription_id = s.id AND d.day >= began.on_day
+                   HAVING count(*) > 0)
+             END AS used
         FROM (SELECT {PERIOD_START} AS on_day
                 FROM (SELECT (now() AT TIME ZONE t.timezone)::date AS today OFFSET 0) clock OFFSET 0) began
-        JOIN usage_day d ON d.subscription_id = s.id AND d.day >= began.on_day
-       GROUP BY began.on_day
   ) period ON true
   LEFT JOIN LATERAL (
       SELECT array_agg(ARRAY[o.session_key::text, upper(o.calling_station_id::text),

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db import admin_session, job_list, login, metrics, partitions, session_archive, session_ghosts
+from db import admin_session, job_list, login, metrics, partitions, session_archive, session_ghosts, usage_period
 from tasks.queues import MAINTENANCE
 from tasks.registry import task
 from tasks.running_job import RunningJob
@@ -14,6 +14,8 @@ from tasks.running_job import RunningJob
 BATCH = 5_000
 # Accounting waits while closed sessions are moved, so it is a few at a time.
 ARCHIVE_BATCH = 500
+# Accounting of these subscriptions waits while their periods are noted.
+PERIOD_BATCH = 200
 # Making or dropping a partition locks its table; logins and accounting must not queue up behind that.
 _LOCK_TIMEOUT_S = 2
 
@@ -59,6 +61,15 @@ def archive_sessions(session: Session, job: RunningJob) -> None:
     moved = ARCHIVE_BATCH
     while moved == ARCHIVE_BATCH:
         moved = session_archive.archive(session, limit=ARCHIVE_BATCH)
+        job.commit_step(session)
+
+
+@task(queue=MAINTENANCE)
+def note_periods(session: Session, job: RunningJob) -> None:
+    """Notes what was used before the running periods of plans began, where that is not noted yet."""
+    last: int | None = 0
+    while last is not None:
+        last = usage_period.note(session, after=last, limit=PERIOD_BATCH)
         job.commit_step(session)
 
 

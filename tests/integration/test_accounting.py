@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy.orm import Session, sessionmaker
 
-from db import session_archive, session_ghosts
+from db import session_archive, session_ghosts, usage_period
 from db.engine import make_engine, session_factory
 from isp.session_identity import new_class, session_key
 from radius_module import accounting
@@ -87,6 +88,18 @@ def packet(
     )
 
 
+# The totals are what they were as the noted day began and what was used on the days since.
+NOTED_WRONG = """
+    SELECT u.* FROM usage u,
+           LATERAL (SELECT coalesce(sum(session_time_s), 0) AS time_s, coalesce(sum(input_octets), 0) AS input,
+                           coalesce(sum(output_octets), 0) AS output
+                      FROM usage_day d WHERE d.subscription_id = u.subscription_id AND d.day >= u.period_began) since
+     WHERE u.period_began IS NOT NULL
+       AND (u.session_time_s - u.period_session_time_s, u.input_octets - u.period_input_octets,
+            u.output_octets - u.period_output_octets) <> (since.time_s, since.input, since.output)
+"""
+
+
 @dataclass
 class Truth:
     """A session as its router knows it, and what of its counters has reached us."""
@@ -109,7 +122,9 @@ class Sent:
 
 
 class Deliveries(RuleBasedStateMachine):
-    """Packets leave in order and arrive in any: late, twice, never, together; sessions are archived, routers reboot."""
+    """Packets leave in order and arrive in any: late, twice, never, together; sessions are archived, routers reboot,
+    periods are noted.
+    """
 
     radius: Radius
     connection: BoundedConnection
@@ -118,7 +133,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = NOW
+        self.now = datetime.now(UTC) - timedelta(days=2)
         self.sessions: list[Truth] = []
         self.on_the_way: list[Sent] = []
         self.count = 0
@@ -173,6 +188,14 @@ class Deliveries(RuleBasedStateMachine):
         with self.archiver.begin() as session:
             session_archive.archive(session, limit=1000)
 
+    @rule(days_ago=st.integers(0, 2))
+    def periods_are_noted(self, days_ago: int) -> None:
+        """When the plans' week began so many days ago."""
+        reset_day = (datetime.now(ZoneInfo("Africa/Nairobi")) - timedelta(days=days_ago)).isoweekday()
+        self.radius.execute("UPDATE plan SET limit_period = 'week', limit_reset_day = %s", reset_day)
+        with self.archiver.begin() as session:
+            usage_period.note(session, after=0, limit=1000)
+
     def _send(self, truth: Truth, status: str) -> None:
         sent = packet(
             status,
@@ -208,6 +231,10 @@ class Deliveries(RuleBasedStateMachine):
             assert self._used("usage", subscription_id) == total
             assert self._used("usage_day", subscription_id) == total
 
+    @invariant()
+    def what_is_noted_of_a_period_is_the_sum_of_its_days(self) -> None:
+        assert self.radius.rows(NOTED_WRONG) == []
+
     def _used(self, table: str, subscription_id: int) -> tuple[int, ...]:
         (row,) = self.radius.rows(
             "SELECT coalesce(sum(session_time_s), 0)::int8 AS time, coalesce(sum(input_octets), 0)::int8 AS input,"
@@ -222,7 +249,8 @@ def test_totals_are_exact_whatever_happens_to_the_packets(radius: Radius, connec
         def __init__(self) -> None:
             super().__init__()
             radius.execute("TRUNCATE session, session_history, usage_day")
-            radius.execute("UPDATE usage SET session_time_s = 0, input_octets = 0, output_octets = 0")
+            zero = "session_time_s = 0, input_octets = 0, output_octets = 0, period_began = NULL"
+            radius.execute(f"UPDATE usage SET {zero}")
 
     engine = make_engine(radius.settings, "worker", pool_size=1)
     Here.radius, Here.connection, Here.archiver = radius, connection, session_factory(engine)

@@ -5,8 +5,8 @@ from datetime import date
 import psycopg
 import pytest
 
+from isp.period_sql import PERIOD_START
 from isp.quota import Period, period_start
-from radius_module.logins import PERIOD_START
 from settings import Settings
 
 FIRST, LAST = date(2027, 1, 1), date(2029, 3, 31)  # 2028 is a leap year
