@@ -34,17 +34,16 @@ def worker(settings: Settings) -> Iterator[sessionmaker[Session]]:
 
 
 class Household:
-    """A subscription on a plan that counts by the month or week, and the session by which it uses the network."""
+    """A subscription on a plan that counts by the month or week, and what it uses."""
 
     def __init__(self, radius: Radius, connection: BoundedConnection, **terms: Any) -> None:
         self.radius, self.connection = radius, connection
         self.subscription = radius.subscribe({"limit_period": "month", "data_limit_bytes": 100 * GIB, **terms})
-        self.radius_class = new_class(self.subscription.id)
-        self.octets: dict[datetime, int] = {}
+        self._sessions = 0
 
     def uses(self, octets: int, at: datetime) -> None:
         """In a session of its own, whose only report comes now, however long ago it was."""
-        self.octets[at] = octets
+        self._sessions += 1
         accounting.record(
             self.connection,
             [
@@ -54,7 +53,7 @@ class Household:
                     at,
                     radius_class=new_class(self.subscription.id),
                     subscription_id=self.subscription.id,
-                    acct_session_id=f"{len(self.octets):08x}",
+                    acct_session_id=f"{self._sessions:08x}",
                     counters=(1, 0, octets),
                 )
             ],
