@@ -3,7 +3,7 @@
 All of them need Python's lock for most of their work, so only one runs at a time; spread over processors, each change
 of thread wakes another processor and finds cold caches there, which takes twice the time of the work itself. On the one
 processor a thread that is woken would interrupt the one that woke it, which still has the lock: it would find it taken
-and sleep again. As batch threads they wait until the one that runs has nothing more to do.
+and sleep again. As batch threads nearly all of them wait until the one that runs has nothing more to do.
 """
 
 import os
