@@ -1,10 +1,12 @@
 """Kibali's tables: filled for a run, put back as they were before the next, and compared with what was sent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from sqlalchemy import orm
 
 from bench.population import (
     DATA_LIMIT_BYTES,
@@ -26,7 +28,7 @@ from db.engine import make_engine, session_factory
 from db.prepare import prepare
 from isp.encryption import Keyring
 from isp.session_identity import session_key
-from settings import Settings
+from settings import DatabaseRole, Settings
 
 _ROUTER_ADDRESS = "127.0.0.1"
 
@@ -141,28 +143,28 @@ class KibaliTables:
         """As superuser, each statement by itself."""
         return psycopg.connect(self.settings.database_admin_dsn(self.settings.database_name), autocommit=True)
 
-    def _note_periods(self) -> None:
-        """As a worker does each quarter of an hour."""
-        engine = make_engine(self.settings, "worker", pool_size=1)
+    @contextmanager
+    def _session(self, role: DatabaseRole) -> Iterator[orm.Session]:
+        """Commits at the end."""
+        engine = make_engine(self.settings, role, pool_size=1)
         try:
-            last: int | None = 0
-            while last is not None:
-                with session_factory(engine).begin() as session:
-                    last = usage_period.note(session, after=last, limit=5_000)
+            with session_factory(engine).begin() as session:
+                yield session
         finally:
             engine.dispose()
 
+    def _note_periods(self) -> None:
+        """As a worker does each quarter of an hour."""
+        with self._session("worker") as session:
+            usage_period.note(session, after=0, limit=self.size.subscribers)
+
     def _make_tenant(self) -> tuple[int, list[int]]:
-        engine = make_engine(self.settings, "owner", pool_size=1)
-        try:
-            with session_factory(engine).begin() as session:
-                keyring = Keyring.parse(self.settings.encryption_keys.reveal())
-                made = tenant.create(session, slug="bench", name="Bench", language="en", timezone="Africa/Nairobi")
-                address = {"name": "router", "nas_address": _ROUTER_ADDRESS}
-                router.create(session, made.id, address, radius_secret=ROUTER_SECRET, keyring=keyring)
-                return made.id, [plan.create(session, made.id, terms).id for terms in map(_plan, range(len(PLANS)))]
-        finally:
-            engine.dispose()
+        with self._session("owner") as session:
+            keyring = Keyring.parse(self.settings.encryption_keys.reveal())
+            made = tenant.create(session, slug="bench", name="Bench", language="en", timezone="Africa/Nairobi")
+            address = {"name": "router", "nas_address": _ROUTER_ADDRESS}
+            router.create(session, made.id, address, radius_secret=ROUTER_SECRET, keyring=keyring)
+            return made.id, [plan.create(session, made.id, terms).id for terms in map(_plan, range(len(PLANS)))]
 
     def _copy_subscriptions(self, connection: psycopg.Connection, tenant_id: int, plan_ids: list[int]) -> None:
         keyring = Keyring.parse(self.settings.encryption_keys.reveal())

@@ -201,9 +201,7 @@ def test_what_accounting_is_about_to_commit_is_waited_for_by_nobody_and_noted_la
 def test_notes_are_right_while_accounting_goes_on(
     settings: Settings, radius: Radius, connection: BoundedConnection, worker: sessionmaker[Session]
 ) -> None:
-    household = Household(radius, connection, limit_period="week", limit_reset_day=noon(1).isoweekday())
-    others = [radius.subscribe({"limit_period": "week"}) for _ in range(7)]
-    subscriptions = [household.subscription, *others]
+    subscriptions = [radius.subscribe({"limit_period": "week"}) for _ in range(8)]
     first = [
         packet(
             "Interim-Update",
