@@ -10,37 +10,36 @@ from sqlalchemy.orm import Session
 
 from isp.period_sql import PERIOD_START
 
-_BEGAN = f"(SELECT {PERIOD_START} FROM (SELECT (now() AT TIME ZONE t.timezone)::date AS today) clock)"  # noqa: S608
-
 # Accounting adds to the totals and to the days in one statement. While the rows of totals are held, the next statement
 # sees what was committed in both, and what was not in neither.
 _HOLD = text(f"""
-SELECT u.subscription_id
+SELECT u.subscription_id, began.on_day
   FROM usage u
   JOIN subscription s ON s.id = u.subscription_id
   JOIN plan p ON p.id = s.plan_id
-  JOIN tenant t ON t.id = s.tenant_id
+  JOIN tenant t ON t.id = s.tenant_id,
+       LATERAL (SELECT {PERIOD_START} AS on_day
+                  FROM (SELECT (now() AT TIME ZONE t.timezone)::date AS today) clock) began
  WHERE u.subscription_id > :after AND p.limit_period IN ('week', 'month') AND s.status <> 'cancelled'
-   AND u.period_began IS DISTINCT FROM {_BEGAN}
+   AND u.period_began IS DISTINCT FROM began.on_day
  ORDER BY u.subscription_id LIMIT :limit
    FOR NO KEY UPDATE OF u SKIP LOCKED
 """)  # noqa: S608 (of constants)
 
-_NOTE = text(f"""
+_NOTE = text("""
 UPDATE usage u
    SET period_began = began.on_day,
        period_input_octets = u.input_octets - since.input_octets,
        period_output_octets = u.output_octets - since.output_octets,
        period_session_time_s = u.session_time_s - since.session_time_s
-  FROM (SELECT s.id, {_BEGAN} AS on_day
-          FROM subscription s JOIN plan p ON p.id = s.plan_id JOIN tenant t ON t.id = s.tenant_id
-         WHERE s.id = ANY(CAST(:subscription_ids AS bigint[]))) began,
+  FROM unnest(CAST(:subscription_ids AS bigint[]), CAST(:days AS date[])) AS began (subscription_id, on_day),
        LATERAL (SELECT coalesce(sum(d.input_octets), 0) AS input_octets,
                        coalesce(sum(d.output_octets), 0) AS output_octets,
                        coalesce(sum(d.session_time_s), 0) AS session_time_s
-                  FROM usage_day d WHERE d.subscription_id = began.id AND d.day >= began.on_day) since
- WHERE u.subscription_id = began.id AND began.on_day IS NOT NULL
-""")  # noqa: S608 (of constants)
+                  FROM usage_day d
+                 WHERE d.subscription_id = began.subscription_id AND d.day >= began.on_day) since
+ WHERE u.subscription_id = began.subscription_id
+""")
 
 
 def note(session: Session, *, after: int, limit: int) -> int | None:
@@ -48,8 +47,9 @@ def note(session: Session, *, after: int, limit: int) -> int | None:
 
     Returns the last of their ids, or None if there was none. Rows that somebody else holds are passed over.
     """
-    subscription_ids = [row[0] for row in session.execute(_HOLD, {"after": after, "limit": limit})]
-    if not subscription_ids:
+    held = session.execute(_HOLD, {"after": after, "limit": limit}).all()
+    if not held:
         return None
-    session.execute(_NOTE, {"subscription_ids": subscription_ids})
+    subscription_ids, days = zip(*held, strict=True)
+    session.execute(_NOTE, {"subscription_ids": [*subscription_ids], "days": [*days]})
     return int(subscription_ids[-1])

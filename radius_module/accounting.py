@@ -71,7 +71,8 @@ ON CONFLICT DO NOTHING
 """)
 
 # What the sessions gained counts for their subscriptions, by day and in all. What comes late, for a day before the
-# period, makes its note worthless (db/usage_period.py).
+# period, makes its note worthless (db/usage_period.py). A row that is new is noted as of its first day, before which
+# nothing was used.
 _COUNT = """
 gain AS MATERIALIZED (
     SELECT stored.subscription_id, stored.tenant_id, (packet.event_at AT TIME ZONE t.timezone)::date AS day,
